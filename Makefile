@@ -1,0 +1,42 @@
+# The few commands of this project; `make` lists them. Everything runs in .venv, which is made on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+EXTRAS := test,check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench chaos fmt
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## application, traffic, shipper and a local collector; succeeds if the numbers agree
+	@$(BIN)/python scripts/demo.py
+
+test: $(STAMP) ## all tests
+	@$(BIN)/pytest
+
+check: $(STAMP) ## style, types and layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy --strict
+	@$(BIN)/lint-imports --no-logo --no-cache
+
+bench: $(STAMP) ## performance against the floor and the peers; takes minutes
+	@$(BIN)/python scripts/bench.py
+
+chaos: $(STAMP) ## the fault campaign with its full counts; takes minutes to hours
+	@$(BIN)/python scripts/chaos.py
+
+fmt: $(STAMP) ## format the code, and repair what ruff can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+$(STAMP): setup.py
+	@echo "setting up $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; say make PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@

@@ -1,0 +1,54 @@
+"""The worker's end of the wire: one Channel per process and shipper, shared by all middlewares in it.
+
+``offer`` is all that a request touches: it never waits, never raises. Connecting, reading acknowledgements,
+sending a backlog and starting a shipper happen on a thread of the channel's own, which begins with the first
+use, so that importing and constructing do nothing and a server may fork in between.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from moesifasgi.counters import Counters
+from moesifasgi.wire.application import Application
+from moesifasgi.wire.ring import Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How a drain ended: ``delivered``, or what is left and why."""
+
+    delivered: bool
+    reason: str = ""
+
+
+class Channel(Protocol):
+    """Where frames go. All methods may be called from any thread."""
+
+    @property
+    def counters(self) -> Counters:
+        """This process's counters, for all who use the channel; a forked child counts from zero."""
+
+    def register(self, application: Application) -> int:
+        """Make an application known; returns the key its frames carry."""
+
+    def offer(self, kind: int, key: int, payload: bytes) -> Offer:
+        """Hand over one packed object. Never waits, never raises."""
+
+    def start(self) -> None:
+        """Begin connecting, without waiting for it."""
+
+    def drain(self, timeout_s: float, *, give_up: bool) -> Drained:
+        """Wait until all that was offered is delivered, or it is known that it will not be soon.
+
+        ``give_up``: a worker that leaves takes "it is safe in the spool" for an answer, and does not wait
+        for a shipper that cannot be had.
+        """
+
+    def policy(self, key: int) -> dict[str, Any] | None:
+        """What the dashboard decided for an application; None as long as nothing is known."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters of this process: what was accepted, acknowledged, refused, and is in the ring."""
+
+    def close(self) -> None:
+        """Say goodbye and let go of the connection. May be called twice; a later offer begins anew."""

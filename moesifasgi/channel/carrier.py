@@ -1,0 +1,321 @@
+"""One process's session with a shipper: the ring, the link, and the thread that looks after both.
+
+What a request does (``offer``) is: append to the ring, and if nothing waits before it, one non-blocking send.
+The thread does all else: it connects (which may start a shipper), introduces the session, resends what is not
+acknowledged, sends what the kernel would not take at once, and reads acknowledgements and policy.
+
+One lock guards ring and link; it is held for the length of a list operation or a non-blocking write, never
+over a wait. After a fork the child makes a Carrier of its own (see ``unix``); nothing here is shared over one.
+"""
+
+import os
+import random
+import select
+import socket
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from moesifasgi.channel import Drained as Outcome
+from moesifasgi.channel.link import MAX_BUFFERS, Link
+from moesifasgi.wakeup import Wakeup
+from moesifasgi.counters import Counters
+from moesifasgi.quiet import say
+from moesifasgi.version import VERSION
+from moesifasgi.wire.application import Application
+from moesifasgi.wire.codec import encode
+from moesifasgi.wire.frame import frame
+from moesifasgi.wire.messages import (
+    OLDEST_WIRE_VERSION,
+    WIRE_VERSION,
+    Ack,
+    Bye,
+    Drain,
+    Drained,
+    Hello,
+    Message,
+    Policy,
+    Stats,
+)
+from moesifasgi.wire.ring import Offer, Ring
+
+STATS_INTERVAL_S = 5.0
+BACKOFF_FIRST_S = 0.05
+BACKOFF_LONGEST_S = 1.0
+"""A shipper that comes back is found within this time."""
+SEND_BYTES = 64 * 1024
+"""Most bytes of backlog in one write, so that the lock is free again within tens of microseconds."""
+PATIENCE_S = 0.8
+"""How long a leaving worker waits for a sign of life; leaves within 1 s of it in all."""
+
+
+class Dialer(Protocol):
+    """How to reach a shipper. Called on the carrier's thread; may take its time, and start one."""
+
+    @property
+    def starting(self) -> bool:
+        """A shipper is being started right now: worth waiting for."""
+
+    def __call__(self) -> socket.socket:
+        """A connected stream socket; OSError if there is none (yet)."""
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what only the parent may hold."""
+
+
+class Carrier:
+    """See the module. Constructing it does nothing; the thread begins with ``start`` or the first offer."""
+
+    def __init__(
+        self, dialer: Dialer, applications: Sequence[Application], max_events: int, max_bytes: int
+    ) -> None:
+        self.session = uuid.uuid4().bytes
+        self.pid = os.getpid()
+        self.counters = Counters()
+        self.policies: dict[int, dict[str, Any]] = {}
+        self._dialer = dialer
+        self._applications = list(applications)
+        self._ring = Ring(max_events, max_bytes)
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._link: Link | None = None
+        self._control: deque[bytes] = deque()
+        self._drains: dict[int, Outcome | None] = {}
+        self._give_up: dict[int, bool] = {}
+        self._last_token = 0
+        self._last_heard = 0.0
+        self._sending = False
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._wakeup: Wakeup | None = None
+
+    def offer(self, kind: int, key: int, payload: bytes) -> Offer:
+        with self._lock:
+            ring, link = self._ring, self._link
+            first_in_line = not ring.has_unsent
+            fate = ring.offer(kind, key, payload)
+            if fate is not Offer.ACCEPTED:
+                return fate
+            if link is None:
+                begin, wake = self._thread is None, False
+            else:
+                if first_in_line and link.idle:
+                    link.write(ring.take(0, 1))
+                begin, wake = False, not self._sending and (ring.has_unsent or not link.idle)
+                self._sending = self._sending or wake
+        if begin:
+            self.start()
+        elif wake:
+            self._wake()
+        return fate
+
+    def start(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._closing = False
+            self._wakeup = Wakeup()
+            self._thread = threading.Thread(target=self._run, name="moesif-channel", daemon=True)
+            self._thread.start()
+
+    def introduce(self, application: Application) -> None:
+        """One more application: the shipper learns of it from a new HELLO, on a new connection."""
+        with self._lock:
+            self._applications.append(application)
+            if self._link is not None:
+                self._link.broken = True
+        self._wake()
+
+    def drain(self, timeout_s: float, *, give_up: bool) -> Outcome:
+        """See ``Channel.drain``. Blocks the calling thread; not for an event loop's."""
+        begun = time.monotonic()
+        with self._changed:
+            if self._thread is None and not len(self._ring):
+                return Outcome(delivered=True)
+        self.start()
+        with self._changed:
+            self._last_token += 1
+            token = self._last_token
+            self._drains[token] = None
+            self._give_up[token] = give_up
+            self._control.append(frame(encode(Drain(token, give_up))))
+        self._wake()
+        with self._changed:
+            try:
+                return self._await(token, begun, timeout_s, give_up)
+            finally:
+                del self._drains[token], self._give_up[token]
+
+    def stats(self) -> dict[str, int]:
+        with self._lock:
+            return {
+                **self.counters.snapshot(),
+                "ring_events": len(self._ring),
+                "ring_bytes": self._ring.bytes,
+                "connected": int(self._link is not None),
+            }
+
+    def close(self) -> None:
+        with self._lock:
+            thread, self._closing = self._thread, True
+        if thread is None:
+            return
+        self._wake()
+        thread.join(timeout=PATIENCE_S)
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's descriptors; its thread and its locks are not here."""
+        if self._link is not None:
+            self._link.close()
+        if self._wakeup is not None:
+            self._wakeup.close()
+        self._dialer.abandon()
+
+    def _wake(self) -> None:
+        wakeup = self._wakeup
+        if wakeup is not None:
+            wakeup.set()
+
+    def _await(self, token: int, begun: float, timeout_s: float, give_up: bool) -> Outcome:
+        """Wait for the answer to a drain; holds the lock between waits."""
+        while (answer := self._drains[token]) is None:
+            now = time.monotonic()
+            if now - begun >= timeout_s:
+                return Outcome(delivered=False, reason=f"not delivered within {timeout_s:g} s")
+            silent_s = now - max(begun, self._last_heard)
+            if give_up and silent_s >= PATIENCE_S and not self._dialer.starting:
+                return Outcome(delivered=False, reason="no shipper answers")
+            self._changed.wait(min(0.1, timeout_s))
+        return answer
+
+    def _run(self) -> None:
+        """The thread: connect, serve until the link breaks, again."""
+        backoff_s = BACKOFF_FIRST_S
+        while not self._closing:
+            link = self._connect()
+            if link is None:
+                self._pause(backoff_s * (0.5 + random.random() / 2))
+                backoff_s = min(backoff_s * 2, BACKOFF_LONGEST_S)
+                continue
+            backoff_s = BACKOFF_FIRST_S
+            try:
+                self._serve(link)
+            except OSError as error:
+                say("lost the shipper", "lost the connection to the shipper (%s); connecting again", error)
+            finally:
+                self._disconnect(link)
+        with self._lock:
+            self._thread, wakeup, self._wakeup = None, self._wakeup, None
+        if wakeup is not None:
+            wakeup.close()
+
+    def _connect(self) -> Link | None:
+        try:
+            connected = self._dialer()
+        except OSError as error:
+            if not self._dialer.starting:
+                say("no shipper", "no shipper can be reached (%s); events are kept in memory", error)
+            return None
+        try:
+            link = Link(connected, self._hello())
+            with self._changed:
+                self._resume(link)
+            return link
+        except OSError as error:
+            connected.close()
+            say("no welcome", "no shipper would serve this worker (%s); events are kept in memory", error)
+            return None
+
+    def _hello(self) -> Hello:
+        with self._lock:
+            applications = [application.to_wire() for application in self._applications]
+            base = self._ring.base
+        return Hello(OLDEST_WIRE_VERSION, WIRE_VERSION, self.session, base, self.pid, VERSION, applications)
+
+    def _resume(self, link: Link) -> None:
+        try:
+            self.counters.add("acked", self._ring.resume(link.welcome.last))
+        except ValueError as error:
+            # The spool knows another session by our name: begin a new one with what is not acknowledged.
+            self.session = uuid.uuid4().bytes
+            raise ConnectionError(str(error)) from error
+        self._control = deque(
+            frame(encode(Drain(token, self._give_up[token])))
+            for token, answer in self._drains.items()
+            if answer is None
+        )
+        self._link = link
+        self._last_heard = time.monotonic()
+        self._changed.notify_all()
+
+    def _serve(self, link: Link) -> None:
+        assert self._wakeup is not None
+        poller = select.poll()
+        poller.register(self._wakeup, select.POLLIN)
+        poller.register(link, select.POLLIN)
+        next_stats = time.monotonic()
+        while not self._closing and not link.broken:
+            if time.monotonic() >= next_stats:
+                next_stats = time.monotonic() + STATS_INTERVAL_S
+                self._report()
+            poller.modify(link, select.POLLIN | (select.POLLOUT if self._pump(link) else 0))
+            timeout_ms = max(0.0, next_stats - time.monotonic()) * 1000
+            for descriptor, _ in poller.poll(timeout_ms):
+                if descriptor == self._wakeup.fileno():
+                    self._wakeup.clear()
+                else:
+                    self._heard(link.read())
+
+    def _report(self) -> None:
+        stats = self.stats()
+        report = Stats(stats["ring_events"], stats["ring_bytes"], self.counters.snapshot())
+        with self._lock:
+            self._control.append(frame(encode(report)))
+
+    def _pump(self, link: Link) -> bool:
+        """Write what waits, as much as the kernel takes; True if more waits. Control follows the events."""
+        with self._lock:
+            buffers = self._ring.take(SEND_BYTES, MAX_BUFFERS) if link.idle else []
+            if link.idle and not self._ring.has_unsent:
+                buffers += self._control
+                self._control.clear()
+            if buffers or not link.idle:
+                link.write(buffers)
+            self._sending = not link.idle or self._ring.has_unsent or bool(self._control)
+            return self._sending
+
+    def _heard(self, messages: Sequence[Message]) -> None:
+        with self._changed:
+            self._last_heard = time.monotonic()
+            for message in messages:
+                if isinstance(message, Ack):
+                    self._acknowledged(message.sequence)
+                elif isinstance(message, Policy):
+                    self.policies[message.key] = message.document
+                elif isinstance(message, Drained) and message.token in self._drains:
+                    self._drains[message.token] = Outcome(message.delivered, message.reason)
+            self._changed.notify_all()
+
+    def _acknowledged(self, sequence: int) -> None:
+        try:
+            self.counters.add("acked", self._ring.acknowledge(sequence))
+        except ValueError as error:
+            raise ConnectionError(str(error)) from error
+
+    def _disconnect(self, link: Link) -> None:
+        with self._changed:
+            self._link = None
+            if self._closing and not len(self._ring) and link.idle:
+                link.write((frame(encode(Bye(self._ring.next - 1))),))
+            link.close()
+            self._changed.notify_all()
+
+    def _pause(self, seconds: float) -> None:
+        assert self._wakeup is not None
+        poller = select.poll()
+        poller.register(self._wakeup, select.POLLIN)
+        if poller.poll(seconds * 1000):
+            self._wakeup.clear()

@@ -1,0 +1,112 @@
+"""How a worker reaches a shipper: a standalone one by its path, or an embedded one, started if need be."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+from moesifasgi.channel.carrier import Dialer
+from moesifasgi.channel.launcher import Launcher, ShipperOptions
+from moesifasgi.places import SOCKET_NAME, state_directory
+from moesifasgi.unix_socket import connected
+
+CONNECT_TIMEOUT_S = 5.0
+POLL_S = 0.02
+WAIT_S = 2.0
+"""How long one dial waits for a shipper that is being started."""
+STANDALONE_GRACE_S = 10.0
+"""A standalone shipper that was there is waited for so long (its restart) before an embedded one is started."""
+
+
+class PathDialer:
+    """A standalone shipper (TRANSPORT ``unix``)."""
+
+    starting = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self) -> socket.socket:
+        return connected(self._path, CONNECT_TIMEOUT_S)
+
+    def abandon(self) -> None:
+        """Nothing is held between dials."""
+
+
+class EmbeddedDialer:
+    """The embedded shipper of a state directory, which is found at the first dial."""
+
+    def __init__(self, spool_dir: str | None, options: ShipperOptions) -> None:
+        self.starting = False
+        self._spool_dir = spool_dir
+        self._options = options
+        self._launcher: Launcher | None = None
+        self._path = Path()
+
+    def __call__(self) -> socket.socket:
+        launcher = self._launcher or self._prepare()
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            try:
+                found = connected(self._path, CONNECT_TIMEOUT_S)
+            except (FileNotFoundError, ConnectionRefusedError):
+                self._start(launcher)
+                if not self.starting or time.monotonic() >= deadline:
+                    raise
+                time.sleep(POLL_S)
+            else:
+                launcher.arrived()
+                self.starting = False
+                return found
+
+    def abandon(self) -> None:
+        if self._launcher is not None:
+            self._launcher.abandon()
+
+    def _prepare(self) -> Launcher:
+        directory = state_directory(self._spool_dir, os.environ)
+        self._path = directory / SOCKET_NAME
+        self._launcher = Launcher(directory, self._options)
+        return self._launcher
+
+    def _start(self, launcher: Launcher) -> None:
+        try:
+            self.starting = launcher.step()
+        except OSError:
+            self.starting = False
+            raise
+
+
+class AutoDialer:
+    """The standalone shipper if it listens, else the embedded one (TRANSPORT ``auto``)."""
+
+    def __init__(self, path: Path, embedded: Dialer) -> None:
+        self._standalone = PathDialer(path)
+        self._embedded = embedded
+        self._wait_until: float | None = None
+        self._served_by_standalone = False
+
+    @property
+    def starting(self) -> bool:
+        return self._embedded.starting
+
+    def __call__(self) -> socket.socket:
+        try:
+            found = self._standalone()
+        except OSError:
+            if self._may_come_back():
+                raise
+            return self._embedded()
+        self._served_by_standalone, self._wait_until = True, None
+        return found
+
+    def abandon(self) -> None:
+        self._embedded.abandon()
+
+    def _may_come_back(self) -> bool:
+        if not self._served_by_standalone:
+            return False
+        if self._wait_until is None:
+            self._wait_until = time.monotonic() + STANDALONE_GRACE_S
+        self._served_by_standalone = time.monotonic() < self._wait_until
+        return self._served_by_standalone

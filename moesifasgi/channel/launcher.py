@@ -1,0 +1,158 @@
+"""Start the embedded shipper: one for all workers that share a state directory.
+
+The shipper is a fresh interpreter in a session of its own, not a fork of the application: no descriptor,
+signal or thread of the worker goes into it, and it outlives the worker that started it. A lock file keeps two
+workers from starting one each; the shipper's own lock on its spool makes sure that only one serves.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from moesifasgi.places import LAUNCH_LOCK_NAME, LOG_NAME
+
+START_TIMEOUT_S = 15.0
+"""A shipper that has not answered for so long after its start is given up; it takes 0.3 s on an idle core."""
+RETRY_FIRST_S = 1.0
+RETRY_LONGEST_S = 60.0
+LOG_MAX_BYTES = 1_000_000
+_NOT_FOR_THE_SHIPPER = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID")
+_SECRET = "MOESIF_APPLICATION_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class ShipperOptions:
+    """What an embedded shipper is told at its start; what concerns one application travels in HELLO."""
+
+    linger_s: float = 10.0
+    durability: str = "normal"
+    spool_max_bytes: int = 1 << 30
+    spool_min_free_bytes: int = 256 << 20
+    debug: bool = False
+
+    def arguments(self, directory: Path) -> list[str]:
+        return [
+            "embedded",
+            f"--dir={directory}",
+            f"--linger={self.linger_s:g}",
+            f"--durability={self.durability}",
+            f"--spool-max-bytes={self.spool_max_bytes}",
+            f"--spool-min-free-bytes={self.spool_min_free_bytes}",
+            *(["--debug"] if self.debug else []),
+        ]
+
+
+class Launcher:
+    """Starts a shipper for ``directory`` when asked, unless somebody is at it. Used by one thread."""
+
+    def __init__(self, directory: Path, options: ShipperOptions) -> None:
+        self._directory = directory
+        self._options = options
+        self._lock: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._retry_at = 0.0
+        self._retry_s = RETRY_FIRST_S
+
+    def step(self) -> bool:
+        """Nobody listens: see to it that a shipper is being started. True while one is on its way.
+
+        OSError where it cannot be started at all.
+        """
+        if self._child is not None:
+            return self._still_coming(self._child)
+        if time.monotonic() < self._retry_at:
+            return False
+        if not self._acquire():
+            return True
+        try:
+            self._spawn()
+        except OSError:
+            self._failed()
+            raise
+        return True
+
+    def arrived(self) -> None:
+        """It answers: let other workers see to the next one."""
+        self._release()
+        self._retry_s = RETRY_FIRST_S
+
+    def abandon(self) -> None:
+        """In a forked child: the lock and the child process are the parent's."""
+        self._release()
+        if self._child is not None:
+            self._child.returncode = 0  # Not ours to wait for.
+            self._child = None
+
+    def _still_coming(self, child: subprocess.Popen[bytes]) -> bool:
+        status = child.poll()
+        if status is None and self._lock is not None:
+            if time.monotonic() - self._started_at < START_TIMEOUT_S:
+                return True
+            child.terminate()
+            self._failed()
+            return False
+        if status is None:
+            # It served before and nobody listens now: it is leaving, and will end by itself.
+            return True
+        self._child = None
+        if self._lock is None or status == 0:
+            # It had served, or found another one at work: begin afresh.
+            self._release()
+            return True
+        self._failed()
+        raise ChildProcessError(f"the shipper ended at its start with status {status}; see {self._log_path}")
+
+    def _failed(self) -> None:
+        self._release()
+        self._child = None
+        self._retry_at = time.monotonic() + self._retry_s
+        self._retry_s = min(self._retry_s * 2, RETRY_LONGEST_S)
+
+    def _spawn(self) -> None:
+        log = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(log).st_size > LOG_MAX_BYTES:
+                os.ftruncate(log, 0)
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "moesifasgi.shipper", *self._options.arguments(self._directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                env=_environment(os.environ),
+            )
+        finally:
+            os.close(log)
+        self._started_at = time.monotonic()
+
+    @property
+    def _log_path(self) -> Path:
+        return self._directory / LOG_NAME
+
+    def _acquire(self) -> bool:
+        path = self._directory / LAUNCH_LOCK_NAME
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The worker's environment without what is meant for the server's own process, and without the secret."""
+    return {name: value for name, value in environ.items() if name not in (*_NOT_FOR_THE_SHIPPER, _SECRET)}

@@ -1,0 +1,51 @@
+"""A channel that keeps what it is offered: for tests, and for trying a configuration without a shipper."""
+
+from typing import Any
+
+from moesifasgi.channel import Drained
+from moesifasgi.counters import Counters
+from moesifasgi.wire.application import Application
+from moesifasgi.wire.codec import decode
+from moesifasgi.wire.frame import PREFIX
+from moesifasgi.wire.messages import Event
+from moesifasgi.wire.ring import Offer, Ring
+
+
+class MemoryChannel:
+    """Implements ``Channel`` over the same ring as the real one, with nobody at the other end."""
+
+    def __init__(self, max_events: int = 10_000, max_bytes: int = 32 * 1024 * 1024) -> None:
+        self.applications: list[Application] = []
+        self.events: list[Event] = []
+        self._ring = Ring(max_events, max_bytes)
+        self.counters = Counters()
+
+    def register(self, application: Application) -> int:
+        if application not in self.applications:
+            self.applications.append(application)
+        return self.applications.index(application)
+
+    def offer(self, kind: int, key: int, payload: bytes) -> Offer:
+        fate = self._ring.offer(kind, key, payload)
+        if fate is not Offer.ACCEPTED:
+            return fate
+        for framed in self._ring.take(0, 1):
+            event = decode(framed[PREFIX.size :])
+            assert isinstance(event, Event)
+            self.events.append(event)
+        return fate
+
+    def start(self) -> None:
+        """Nothing to connect to."""
+
+    def drain(self, timeout_s: float, *, give_up: bool) -> Drained:
+        return Drained(delivered=not self.events, reason="kept in memory" if self.events else "")
+
+    def policy(self, key: int) -> dict[str, Any] | None:
+        return None
+
+    def stats(self) -> dict[str, int]:
+        return {**self.counters.snapshot(), "ring_events": len(self._ring), "ring_bytes": self._ring.bytes}
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,54 @@
+"""The channels of this process: one for each shipper, shared by all middlewares that name the same one."""
+
+import threading
+from pathlib import Path
+
+from moesifasgi.channel import Channel
+from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer
+from moesifasgi.channel.launcher import ShipperOptions
+from moesifasgi.channel.memory import MemoryChannel
+from moesifasgi.channel.unix import UnixChannel
+from moesifasgi.errors import SettingsError
+from moesifasgi.settings import Settings, ShipperSettings, Transport
+
+_lock = threading.Lock()
+_channels: dict[tuple[str, ...], Channel] = {}
+
+
+def channel_for(settings: Settings) -> Channel:
+    """The channel that these settings name. The first middleware's bounds and options count for all."""
+    shipper = settings.shipper
+    if shipper.transport is Transport.QUEUE:
+        raise SettingsError(["TRANSPORT: 'queue' is not available in this version; expected 'auto' or 'unix'"])
+    key = (shipper.transport, shipper.socket, shipper.spool_dir or "")
+    with _lock:
+        if key not in _channels:
+            _channels[key] = _made(settings)
+        return _channels[key]
+
+
+def channels() -> list[Channel]:
+    """All channels of this process."""
+    with _lock:
+        return list(_channels.values())
+
+
+def _made(settings: Settings) -> Channel:
+    shipper, queue = settings.shipper, settings.queue
+    if shipper.transport is Transport.MEMORY:
+        return MemoryChannel(queue.max_events, queue.max_bytes)
+    standalone = Path(shipper.socket)
+    if shipper.transport is Transport.UNIX:
+        return UnixChannel(PathDialer(standalone), queue.max_events, queue.max_bytes)
+    embedded = EmbeddedDialer(shipper.spool_dir, _options(shipper, debug=settings.capture.debug))
+    return UnixChannel(AutoDialer(standalone, embedded), queue.max_events, queue.max_bytes)
+
+
+def _options(shipper: ShipperSettings, *, debug: bool) -> ShipperOptions:
+    return ShipperOptions(
+        linger_s=shipper.linger_s,
+        durability=shipper.durability,
+        spool_max_bytes=shipper.spool_max_bytes,
+        spool_min_free_bytes=shipper.spool_min_free_bytes,
+        debug=debug,
+    )

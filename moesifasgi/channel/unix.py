@@ -1,0 +1,84 @@
+"""The Unix channel: a Carrier, and what becomes of it when the process forks."""
+
+import os
+import weakref
+from typing import Any
+
+from moesifasgi.channel import Drained
+from moesifasgi.channel.carrier import Carrier, Dialer
+from moesifasgi.counters import Counters
+from moesifasgi.wire.application import Application
+from moesifasgi.wire.codec import MAX_KEY
+from moesifasgi.wire.ring import Offer
+
+
+class UnixChannel:
+    """Implements ``Channel`` over a Unix stream socket.
+
+    ``max_events`` and ``max_bytes`` bound the ring (EVENT_QUEUE_SIZE, EVENT_QUEUE_BYTES).
+    """
+
+    def __init__(self, dialer: Dialer, max_events: int, max_bytes: int) -> None:
+        self._dialer = dialer
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._applications: list[Application] = []
+        self._carrier = self._begin()
+        _channels.add(self)
+
+    @property
+    def counters(self) -> Counters:
+        """This process's counters; a forked child counts from zero."""
+        return self._carrier.counters
+
+    def register(self, application: Application) -> int:
+        """See ``Channel.register``. ValueError above ``MAX_KEY`` applications in one process."""
+        if application in self._applications:
+            return self._applications.index(application)
+        if len(self._applications) > MAX_KEY:
+            raise ValueError(f"one process can serve {MAX_KEY + 1} applications, not more")
+        self._applications.append(application)
+        self._carrier.introduce(application)
+        return len(self._applications) - 1
+
+    def offer(self, kind: int, key: int, payload: bytes) -> Offer:
+        carrier = self._carrier
+        if carrier.pid != os.getpid():
+            # A fork that Python's hooks did not see.
+            self.begin_anew()
+            carrier = self._carrier
+        return carrier.offer(kind, key, payload)
+
+    def start(self) -> None:
+        self._carrier.start()
+
+    def drain(self, timeout_s: float, *, give_up: bool) -> Drained:
+        return self._carrier.drain(timeout_s, give_up=give_up)
+
+    def policy(self, key: int) -> dict[str, Any] | None:
+        return self._carrier.policies.get(key)
+
+    def stats(self) -> dict[str, int]:
+        return self._carrier.stats()
+
+    def close(self) -> None:
+        self._carrier.close()
+
+    def begin_anew(self) -> None:
+        """In a forked child: a session, ring, counters and locks of its own, nothing of the parent's."""
+        self._carrier.abandon()
+        self._carrier = self._begin()
+
+    def _begin(self) -> Carrier:
+        return Carrier(self._dialer, self._applications, self._max_events, self._max_bytes)
+
+
+_channels: "weakref.WeakSet[UnixChannel]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for channel in list(_channels):
+        channel.begin_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

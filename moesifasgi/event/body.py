@@ -1,0 +1,138 @@
+"""What a body is to Moesif: a JSON value, or bytes in base64.
+
+    JSON, whatever type it is declared as   its value (a bare scalar only where it is declared as JSON)
+    a form                                  a map of its fields
+    anything else                           base64 of the bytes, without their content coding
+
+What JSON allows and other encoders refuse is made safe: NaN, Infinity and numbers beyond a double become
+null, integers beyond 64 bits text, lone surrogates U+FFFD; the last of repeated keys wins. What is nested
+deeper than ``MAX_DEPTH`` is stored as base64, which keeps it whole.
+"""
+
+import json
+import math
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from moesifasgi.event.coding import MAX_DECODED_BYTES, Undecodable, decoded
+from moesifasgi.event.form import multipart_fields, urlencoded_fields
+from moesifasgi.event.headers import media_type
+from moesifasgi.event.jsonable import MAX_DEPTH, bounded_int, jsonable
+
+_CHARSETS = frozenset(
+    {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-8859-1", "iso-8859-2", "iso-8859-15"}
+    | {"koi8-r", "latin1", "shift_jis", "windows-1250", "windows-1251", "windows-1252"}
+)
+"""What a client may choose: Python has codecs that are slow, and remembers every name that it has not."""
+_JSON_SPACE = " \t\r\n"
+_MAX_INT_CHARACTERS = 20
+"""The longest 64-bit integers: ``-(2**63)`` and ``2**64 - 1``."""
+
+
+class StoredBody(NamedTuple):
+    """A body as the event holds it."""
+
+    content: Any
+    transfer_encoding: Literal["json", "base64"]
+    undecoded: str | None = None
+    """``Undecodable.reason`` where the content coding is still on it."""
+
+
+def stored_body(
+    raw: bytes, headers: Mapping[str, str], *, cut: bool = False, max_decoded_bytes: int = MAX_DECODED_BYTES
+) -> StoredBody | None:
+    """A body with its flat, lower-case headers; None where it is empty. What is ``cut`` stays as it is."""
+    content_encoding = headers.get("content-encoding")
+    if cut:
+        return _as_base64(raw)
+    if content_encoding and raw:
+        try:
+            raw = decoded(raw, content_encoding, max_decoded_bytes)
+        except Undecodable as error:
+            return _as_base64(raw, error.reason)
+    if not raw:
+        return None
+    try:
+        return StoredBody(_value(raw, headers.get("content-type", "")), "json")
+    except (ValueError, RecursionError):
+        return _as_base64(raw)
+
+
+def _as_base64(raw: bytes, undecoded: str | None = None) -> StoredBody:
+    return StoredBody(b64encode(raw).decode("ascii"), "base64", undecoded)
+
+
+def _value(raw: bytes, content_type: str) -> Any:
+    """The value of a JSON body or a form. ValueError: it is neither; RecursionError: far too deep."""
+    declared, parameters = media_type(content_type)
+    try:
+        value = _json_value(_text(raw, parameters))
+    except ValueError:
+        return _form_value(raw, declared, parameters)
+    if isinstance(value, (dict, list)) or "json" in declared:
+        return value
+    return _form_value(raw, declared, parameters)
+
+
+def _form_value(raw: bytes, declared: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    if declared == "application/x-www-form-urlencoded":
+        return urlencoded_fields(raw)
+    if declared == "multipart/form-data":
+        return multipart_fields(raw, parameters.get("boundary", ""))
+    raise ValueError("neither JSON nor a form")
+
+
+def _text(raw: bytes, parameters: Mapping[str, str]) -> str:
+    """JSON is UTF-8, -16 or -32, which its first bytes tell; what is none of them is as it is declared."""
+    try:
+        if raw[0] < 0x80 and 0 not in raw[:4]:
+            return raw.decode()
+        return raw.decode(json.detect_encoding(raw))
+    except UnicodeDecodeError:
+        charset = parameters.get("charset", "").lower()
+        if charset not in _CHARSETS:
+            raise
+    return raw.decode(charset)
+
+
+def _json_value(text: str) -> Any:
+    text = text.strip(_JSON_SPACE)
+    value, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise ValueError("something stands after the JSON value")
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    if "\\ud" in text or "\\uD" in text:
+        # A text has more characters than values, so none is left out here.
+        return jsonable(value, max_nodes=len(text) + 1)
+    return value
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether ``value`` nests maps and lists in more than ``levels`` levels, found without recursion."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    return bool(level)
+
+
+def _int(digits: str) -> int | str:
+    return bounded_int(int(digits)) if len(digits) <= _MAX_INT_CHARACTERS else digits
+
+
+def _float(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+def _no_number(_name: str) -> None:
+    return None
+
+
+_DECODER = json.JSONDecoder(parse_int=_int, parse_float=_float, parse_constant=_no_number)

@@ -1,0 +1,146 @@
+"""A Record as the event that Moesif stores: the one place that knows the collector's schema.
+
+Pure: the same Record and Application give the same event, in the worker or in the shipper. What a client
+wrote cannot make it raise, nor make the event something that a strict encoder or the collector refuses.
+
+Where an event shows less than what happened, it says so in its metadata under ``moesif``:
+
+    request_body, response_body   cut_at_bytes and size_bytes, read_bytes (the application left the rest
+                                  unread), undecoded (why a content coding is still on it)
+    ending, error                 how an exchange ended that did not complete, and the exception's class
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from moesifasgi.event.body import stored_body
+from moesifasgi.event.client_ip import client_ip
+from moesifasgi.event.fields import check_fields
+from moesifasgi.event.headers import flat_headers
+from moesifasgi.event.identity import user_id_from
+from moesifasgi.event.jsonable import jsonable, well_formed
+from moesifasgi.event.record import Ending, Record
+from moesifasgi.event.uri import request_uri
+from moesifasgi.wire.application import Application
+
+NOTES_KEY = "moesif"
+"""Where in an event's metadata its notes stand. A user's own value there is kept."""
+STATUS_OF_A_FAILURE = 500
+"""What the server answers for an application that raised before its response started."""
+_EPOCH = datetime(1970, 1, 1)
+
+Notes = dict[str, Any]
+
+
+def build_event(record: Record, application: Application) -> dict[str, Any]:
+    """The event of one exchange. Raises ValueError where a field's type cannot be: the frame was damaged."""
+    check_fields(record)
+    headers = flat_headers(record.request_headers)
+    notes: Notes = {}
+    event: dict[str, Any] = {
+        "request": _request(record, application, headers, notes),
+        "response": _response(record, notes),
+        "transaction_id": well_formed(record.transaction_id),
+        "user_id": _text(record.user_id) or _user_id(record, application, headers),
+        "company_id": _text(record.company_id),
+        "session_token": _text(record.session_token),
+        "direction": record.direction,
+        "weight": record.weight,
+        "blocked_by": _text(record.blocked_by),
+    }
+    if record.ending != Ending.COMPLETE:
+        notes |= _present({"ending": Ending(record.ending).name.lower(), "error": _text(record.error)})
+    event["metadata"] = _metadata(record.metadata, notes)
+    return _present(event)
+
+
+def _request(
+    record: Record, application: Application, headers: dict[str, str], notes: Notes
+) -> dict[str, Any]:
+    request = {
+        "time": _iso(record.started_at),
+        "uri": request_uri(record, headers.get("host")),
+        "verb": well_formed(record.method),
+        "headers": headers,
+        "api_version": _text(application.api_version),
+        "ip_address": client_ip(headers, record.client, application.trusted_proxies),
+    }
+    body = record.request_body
+    if body is not None:
+        note = {"read_bytes": record.request_body_size} if _is_unread(record, headers) else {}
+        request |= _body(body, record.request_body_size, headers, note)
+        if note:
+            notes["request_body"] = note
+    return _present(request)
+
+
+def _response(record: Record, notes: Notes) -> dict[str, Any] | None:
+    status = record.status
+    if status is None:
+        if record.ending != Ending.FAILED:
+            return None
+        status = STATUS_OF_A_FAILURE
+    headers = flat_headers(record.response_headers)
+    response = {"time": _iso(record.ended_at), "status": status, "headers": headers}
+    if record.response_body is not None:
+        note: Notes = {}
+        response |= _body(record.response_body, record.response_body_size, headers, note)
+        if note:
+            notes["response_body"] = note
+    return response
+
+
+def _body(raw: bytes, size: int, headers: Mapping[str, str], note: Notes) -> dict[str, Any]:
+    """The body's fields of a request or response; what is not as it was is added to ``note``."""
+    cut = size > len(raw)
+    if cut:
+        note |= {"cut_at_bytes": len(raw), "size_bytes": size}
+    body = stored_body(raw, headers, cut=cut)
+    if body is None:
+        return {}
+    if body.undecoded is not None:
+        note["undecoded"] = body.undecoded
+    return {"body": body.content, "transfer_encoding": body.transfer_encoding}
+
+
+def _is_unread(record: Record, headers: Mapping[str, str]) -> bool:
+    """Whether there was more than the application read. Most never read to the end of an absent body."""
+    if record.request_complete:
+        return False
+    announced = headers.get("content-length", "")
+    if announced.isascii() and announced.isdecimal():
+        return record.request_body_size < int(announced[:20])
+    return record.request_body_size > 0 or "transfer-encoding" in headers
+
+
+def _user_id(record: Record, application: Application, headers: Mapping[str, str]) -> str | None:
+    # An outgoing call carries the application's own credentials, which name no user and are secret.
+    if record.direction == "Outgoing":
+        return None
+    return user_id_from(headers, application.authorization_headers, application.authorization_user_id_field)
+
+
+def _metadata(own: dict[str, Any] | None, notes: Notes) -> dict[str, Any] | None:
+    metadata: dict[str, Any] = jsonable(own) if own else {}
+    if notes:
+        theirs = metadata.setdefault(NOTES_KEY, {})
+        if isinstance(theirs, dict):
+            metadata[NOTES_KEY] = notes | theirs
+    return metadata or None
+
+
+def _iso(seconds: float) -> str:
+    """UTC with milliseconds and no suffix, as Moesif documents its times."""
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat("T", "milliseconds")
+    except (OverflowError, ValueError) as error:
+        raise ValueError("a record's times are seconds since the epoch") from error
+
+
+def _text(value: str | None) -> str | None:
+    return well_formed(value) if value else None
+
+
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

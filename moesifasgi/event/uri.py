@@ -1,0 +1,60 @@
+"""The absolute URI of a request, as its client saw it.
+
+Every part can hold whatever a client chose to write, so each is percent-encoded (what is already encoded
+stays as it is) or left out: the result is always ASCII text with a scheme, a host and a path.
+"""
+
+import re
+from urllib.parse import quote
+
+from moesifasgi.event.record import Record
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+_PATH_SAFE = "/:@!$&'()*+,;=~"
+_QUERY_SAFE = _PATH_SAFE + "?%[]|"
+
+
+def request_uri(record: Record, host_header: str | None) -> str:
+    """``scheme://host/path?query``; the query is left out where it is empty."""
+    scheme = record.scheme if record.scheme in _DEFAULT_PORTS else "http"
+    uri = f"{scheme}://{_host(host_header, record.server, scheme)}{_path(record)}"
+    query = record.query_string
+    return f"{uri}?{quote(query, safe=_QUERY_SAFE)}" if query else uri
+
+
+def _host(header: str | None, server: tuple[str, int | None] | None, scheme: str) -> str:
+    if header and _HOST.fullmatch(header):
+        return header
+    if server is None:
+        return "localhost"
+    name, port = server
+    host = f"[{name}]" if ":" in name else name
+    if port is not None and port != _DEFAULT_PORTS[scheme]:
+        host = f"{host}:{port}"
+    # A server on a Unix socket has the socket's path as its name.
+    return host if _HOST.fullmatch(host) else "localhost"
+
+
+def _path(record: Record) -> str:
+    """The whole path. ASGI has ``root_path`` in it already; some servers leave it out of ``raw_path``."""
+    raw = record.raw_path
+    if raw is None:
+        path = quote(record.path, safe=_PATH_SAFE, errors="replace")
+    else:
+        path = quote(_origin_form(raw), safe=_PATH_SAFE + "%")
+    if not path.startswith("/"):
+        path = "/" + path
+    root = record.root_path.strip("/")
+    if not root:
+        return path
+    prefix = "/" + quote(root, safe=_PATH_SAFE, errors="replace")
+    return path if path == prefix or path.startswith(prefix + "/") else prefix + path
+
+
+def _origin_form(raw_path: bytes) -> bytes:
+    """Without a proxy request's scheme and host, and without the query that some servers leave in it."""
+    if not raw_path.startswith(b"/"):
+        raw_path = _ABSOLUTE_FORM.sub(b"", raw_path, count=1)
+    return raw_path.partition(b"?")[0]

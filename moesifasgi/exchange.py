@@ -1,0 +1,196 @@
+"""ASGI messages in → Record out. Pure: it awaits nothing, reads no clock, draws no id.
+
+One Exchange lives as long as its request. The shell (``middleware``) passes each message by it; it keeps what a
+Record needs, at most ``limit`` bytes of each body, and says when the response has sent its last byte. It
+takes whatever an application can send: a message that breaks the ASGI specification is the server's to refuse.
+"""
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+
+from moesifasgi.event.record import Ending, Record
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+
+TRANSACTION_HEADER = b"x-moesif-transaction-id"
+CLIENT_CLOSED_REQUEST = 499
+"""Status recorded where the client left before a response began; nginx's number for it."""
+_NO_STATUS = {
+    Ending.FAILED: 500,
+    Ending.DISCONNECTED: CLIENT_CLOSED_REQUEST,
+    Ending.ABANDONED: 500,
+}
+"""What the server answers (500), or nothing could be answered (499), where the application gave no status."""
+
+
+class BodyTap:
+    """The first ``limit_bytes`` of a body and the size of all of it; ``limit_bytes`` None records nothing."""
+
+    __slots__ = ("_kept", "_parts", "limit_bytes", "size")
+
+    def __init__(self, limit_bytes: int | None) -> None:
+        self.limit_bytes = limit_bytes
+        self.size = 0
+        self._kept = 0
+        self._parts: list[bytes] = []
+
+    def add(self, data: bytes) -> None:
+        size = len(data)
+        self.size += size
+        limit = self.limit_bytes
+        if limit is None or self._kept >= limit:
+            return
+        # Copies only what is cut or mutable: a whole slice of bytes is the same object.
+        part = bytes(data[: limit - self._kept])
+        self._kept += len(part)
+        self._parts.append(part)
+
+    def content(self) -> bytes | None:
+        """What was kept, or None where nothing was to be recorded."""
+        if self.limit_bytes is None:
+            return None
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+class Exchange:
+    """One request and its response while it happens."""
+
+    __slots__ = (
+        "_disconnected",
+        "_ending",
+        "_error",
+        "_path",
+        "_request_complete",
+        "_response_headers",
+        "_root_path",
+        "_scope",
+        "_started_at",
+        "_status",
+        "_trailers_follow",
+        "finished",
+        "request_body",
+        "response_body",
+        "transaction_id",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        transaction_id: str,
+        started_at: float,
+        request_limit_bytes: int | None,
+        response_limit_bytes: int | None,
+    ) -> None:
+        self.transaction_id = transaction_id
+        self.request_body = BodyTap(request_limit_bytes)
+        self.response_body = BodyTap(response_limit_bytes)
+        self.finished = False
+        self._scope = scope
+        # Routers rewrite these in the shared scope on the way in (a Mount extends root_path).
+        self._path = scope.get("path", "/")
+        self._root_path = scope.get("root_path", "")
+        self._started_at = started_at
+        self._status: int | None = None
+        self._response_headers: list[tuple[bytes, bytes]] = []
+        self._request_complete = False
+        self._trailers_follow = False
+        self._disconnected = False
+        self._ending = Ending.ABANDONED
+        self._error: str | None = None
+
+    @property
+    def response_started(self) -> bool:
+        return self._status is not None
+
+    def received(self, message: Mapping[str, Any]) -> None:
+        """A message that the application got from ``receive``."""
+        if message.get("type") == "http.request":
+            data = message.get("body")
+            if data:
+                self.request_body.add(data)
+            if not message.get("more_body"):
+                self._request_complete = True
+        elif message.get("type") == "http.disconnect" and not self.finished:
+            self._disconnected = True
+
+    def identified(self, message: Message) -> Message:
+        """``http.response.start`` with the transaction id among its headers; the application's is untouched."""
+        headers = [*(message.get("headers") or ()), (TRANSACTION_HEADER, self.transaction_id.encode("ascii"))]
+        return {**message, "headers": headers}
+
+    def sent(self, message: Mapping[str, Any]) -> bool:
+        """A message that the server took from ``send``; True if the response is over with it."""
+        kind = message.get("type")
+        if kind == "http.response.body":
+            data = message.get("body")
+            if data:
+                self.response_body.add(data)
+            if not message.get("more_body"):
+                return not self._trailers_follow and self._over(Ending.COMPLETE)
+            # Nobody reads what a left client is still sent; an endless stream would never be recorded.
+            return self._disconnected and self._over(Ending.DISCONNECTED)
+        if kind == "http.response.start":
+            self._status = message.get("status")
+            self._response_headers = _pairs(message.get("headers"))
+            self._trailers_follow = bool(message.get("trailers"))
+        elif kind == "http.response.trailers":
+            self._response_headers += _pairs(message.get("headers"))
+            return not message.get("more_trailers") and self._over(Ending.COMPLETE)
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
+            # The server reads the file itself: the body is not seen, and not recorded.
+            return not message.get("more_body") and not self._trailers_follow and self._over(Ending.COMPLETE)
+        return False
+
+    def ended(self, error: BaseException | None, *, cancelled: bool) -> None:
+        """The application returned or raised, and the response was not over."""
+        self.finished = True
+        if cancelled or (self._disconnected and (error is None or isinstance(error, OSError))):
+            self._ending = Ending.DISCONNECTED
+        elif error is not None:
+            self._ending = Ending.FAILED
+        self._error = type(error).__name__ if error is not None and not cancelled else None
+
+    def record(self, ended_at: float, weight: int = 1) -> Record:
+        """What happened, as one value. ``ended_at`` is in the unit and of the clock of ``started_at``."""
+        scope = self._scope
+        client = scope.get("client")
+        server = scope.get("server")
+        status = self._status
+        return Record(
+            self.transaction_id,
+            self._started_at,
+            ended_at,
+            scope.get("method", "GET"),
+            scope.get("scheme", "http"),
+            scope.get("http_version", "1.1"),
+            self._path,
+            scope.get("raw_path"),
+            self._root_path,
+            scope.get("query_string", b""),
+            server and tuple(server),
+            client and tuple(client),
+            _pairs(scope.get("headers")),
+            self.request_body.content(),
+            self.request_body.size,
+            self._request_complete,
+            _NO_STATUS.get(self._ending) if status is None else status,
+            self._response_headers,
+            self.response_body.content(),
+            self.response_body.size,
+            self._ending,
+            self._error,
+            weight=weight,
+        )
+
+    def _over(self, ending: Ending) -> bool:
+        self._ending = ending
+        self.finished = True
+        return True
+
+
+def _pairs(headers: Iterable[Iterable[bytes]] | None) -> list[Any]:
+    """Headers as a list; the pairs stay as they are, msgpack packs lists and tuples alike."""
+    if headers is None:
+        return []
+    return headers if isinstance(headers, list) else list(headers)

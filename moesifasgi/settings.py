@@ -1,0 +1,555 @@
+"""The user's dict, checked once → frozen settings.
+
+What lives here: every key of the worker with its default, its shape and its meaning, in one place each: a
+field of the section it belongs to, and the docstring under it. Parsing, the environment, the hint for a
+misspelt key and README's table are all derived from these fields. Times are in seconds; a field whose unit is
+not seconds or events names it. What this file must not know: what is done with a setting.
+
+Three steps stay apart: ``_parse`` makes each value what its field says, ``_check`` looks at how they go
+together, and whoever owns the matter acts upon it later. The first two collect every fault.
+"""
+
+import os
+import re
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import StrEnum
+from ipaddress import ip_network
+from itertools import pairwise
+from typing import Any, Generic, NamedTuple, Self, TypeVar
+from urllib.parse import urlsplit
+
+from moesifasgi.errors import SettingsError
+from moesifasgi.wire.application import DEFAULT_BASE_URI, Application
+
+T = TypeVar("T")
+Choice = TypeVar("Choice", bound=StrEnum)
+Hook = Callable[..., Any]
+"""A function of the user's; it may be asynchronous."""
+
+ENVIRONMENT_PREFIX = "MOESIF_"
+RETIRED = {"LOCAL_DEBUG": "set BASE_URI to the address of a local collector instead"}
+"""Keys of the published packages that are accepted without effect, and what does their work now."""
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A header's or method's name; RFC 9110, section 5.6.2."""
+_MEDIA_TYPE = re.compile(r"[^/\s,;]+/[^/\s,;]+")
+_MAX_SOCKET_PATH_BYTES = 107
+"""Linux keeps 108 bytes for a socket's path, the closing zero included."""
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Transport(StrEnum):
+    """How frames reach the shipper."""
+
+    AUTO = "auto"
+    """The socket if something listens on SHIPPER_SOCKET, else an embedded shipper."""
+    UNIX = "unix"
+    QUEUE = "queue"
+    MEMORY = "memory"
+    """Nowhere: kept in the worker, for tests."""
+
+
+class Durability(StrEnum):
+    """What an acknowledgement of the embedded shipper means."""
+
+    NORMAL = "normal"
+    """Survives the death of every process."""
+    FULL = "full"
+    """Fsynced: survives a loss of power."""
+
+
+class SamplingOrder(StrEnum):
+    """Which of several sample rates counts."""
+
+    DOCUMENTED = "documented"
+    """User before company; the lower of that and a matching regex."""
+    FIRST_MATCH = "first-match"
+    """The published package's: the first of a matching regex, user, company."""
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Shape(Generic[T]):
+    """What a value has to look like."""
+
+    expected: str
+    """How a message calls it."""
+    fits: Callable[[Any], bool]
+    """May raise ValueError for no."""
+    convert: Callable[[Any], T] = _as_it_is
+    """What a fitting value becomes."""
+    read: Callable[[str], Any] | None = None
+    """Text of the environment → what a dict would hold; ValueError if it cannot; None: not from there."""
+
+    def parse(self, value: Any) -> T:
+        """The value as settings hold it; ValueError if it does not fit."""
+        if not self.fits(value):
+            raise ValueError(f"not {self.expected}")
+        return self.convert(value)
+
+
+def _integer(low: int, high: int) -> Shape[int]:
+    expected = f"a whole number from {low:_} to {high:_}"
+    return Shape(expected, lambda value: type(value) is int and low <= value <= high, int, int)
+
+
+def _number(low: float, high: float, unit: str = "seconds") -> Shape[float]:
+    expected = f"{unit} from {low} to {high}"
+    return Shape(expected, lambda value: type(value) in (int, float) and low <= value <= high, float, float)
+
+
+def _one_of(choices: type[Choice]) -> Shape[Choice]:
+    names = [choice.value for choice in choices]
+    return Shape(" or ".join(map(repr, names)), lambda value: value in names, choices, str)
+
+
+def _list_of(items: Shape[str]) -> Shape[tuple[str, ...]]:
+    def fits(value: Any) -> bool:
+        return isinstance(value, (list, tuple)) and all(map(items.fits, value))
+
+    return Shape(f"a list of {items.expected}", fits, lambda value: tuple(map(items.convert, value)), _split)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def _is_word(value: Any) -> bool:
+    return _is_text(value) and value.isascii() and " " not in value
+
+
+def _is_dotted(value: Any) -> bool:
+    return _is_text(value) and all(value.split("."))
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def _is_media_type(value: Any) -> bool:
+    return isinstance(value, str) and _MEDIA_TYPE.fullmatch(value) is not None
+
+
+def _is_url(value: Any) -> bool:
+    if not _is_text(value) or " " in value:
+        return False
+    parts = urlsplit(value)
+    # A port that is no number makes .port raise ValueError.
+    has_host = bool(parts.hostname) and parts.port != 0
+    return has_host and parts.scheme in ("http", "https") and not parts.query and not parts.fragment
+
+
+def _is_network(value: Any) -> bool:
+    return isinstance(value, str) and bool(_network(value))
+
+
+def _network(value: str) -> str:
+    return str(ip_network(value, strict=False))
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike)) and _is_text(os.fspath(value))
+
+
+def _is_absolute_path(value: Any) -> bool:
+    return _is_path(value) and os.fspath(value).startswith("/")
+
+
+def _is_socket_path(value: Any) -> bool:
+    return _is_absolute_path(value) and len(os.fsencode(value)) <= _MAX_SOCKET_PATH_BYTES
+
+
+def _listed(value: Any) -> Any:
+    return _split(value) if isinstance(value, str) else value
+
+
+_BOOLEAN: Shape[bool] = Shape(
+    "True or False", lambda value: isinstance(value, bool), read=lambda text: _BOOLEANS.get(text.lower())
+)
+_FUNCTION: Shape[Hook] = Shape("a function", callable)
+_HANDLE: Shape[Any] = Shape("what start_shipper returned", lambda value: True)
+_APPLICATION_ID: Shape[str] = Shape("the Collector Application Id, without spaces", _is_word, read=str)
+_TEXT: Shape[str] = Shape("a string without line breaks", _is_text, read=str)
+_URL = Shape("an http or https URL with a host and no query", _is_url, lambda url: str(url).rstrip("/"), str)
+_PATH = Shape("a path", _is_path, os.fspath, str)
+_ABSOLUTE_PATH = Shape("an absolute path", _is_absolute_path, os.fspath, str)
+_SOCKET_PATH = Shape(
+    f"an absolute path of at most {_MAX_SOCKET_PATH_BYTES} bytes", _is_socket_path, os.fspath, str
+)
+_DOTTED_PATH: Shape[str] = Shape("a name or dotted path", _is_dotted, read=str)
+_DOTTED_PATHS: Shape[str] = Shape("names or dotted paths", _is_dotted)
+_PARAMETERS: Shape[str] = Shape("parameter names", _is_text)
+_METHODS = Shape("HTTP methods", _is_token, str.upper)
+_MEDIA_TYPES = Shape("media types such as 'text/*'", _is_media_type, str.lower)
+_URL_PATHS: Shape[str] = Shape(
+    "paths that start with '/' or '*'", lambda path: _is_text(path) and path[0] in "/*"
+)
+_NETWORKS = Shape("IP networks such as '10.0.0.0/8'", _is_network, _network)
+_HEADER_NAMES = Shape("header names", _is_token, str.lower)
+_HEADER_LIST = _list_of(_HEADER_NAMES)
+_HEADER_ORDER = Shape(
+    # The published package takes a comma-separated string here, so the dict may hold one too.
+    "header names, as a list or comma-separated",
+    lambda value: _HEADER_LIST.fits(_listed(value)) and bool(_listed(value)),
+    lambda value: _HEADER_LIST.convert(_listed(value)),
+    str,
+)
+
+
+class Entry(NamedTuple):
+    """One key of the user's dict."""
+
+    key: str
+    default: Any
+    """``MISSING`` for a key that has to be given."""
+    shape: Shape[Any]
+    shown: str
+    """The default in words, where its value would not say it."""
+    follows: str | None
+    """An earlier key whose value is this one's default."""
+    secret: bool
+
+    def value(self, settings: Mapping[str, Any], environ: Mapping[str, str], default: Any) -> Any:
+        """The value given, or the default. None counts as not given, as does an empty variable."""
+        variable = ENVIRONMENT_PREFIX + self.key
+        given = settings.get(self.key)
+        if given is not None:
+            return self._parsed(self.key, given, _as_it_is)
+        if self.shape.read is not None and environ.get(variable):
+            return self._parsed(f"{variable} (environment)", environ[variable], self.shape.read)
+        if default is MISSING:
+            raise _Fault(f"{self.key}: expected {self.shape.expected}, got nothing")
+        return default
+
+    def _parsed(self, where: str, given: Any, read: Callable[[Any], Any]) -> Any:
+        try:
+            return self.shape.parse(read(given))
+        except ValueError as error:
+            raise _Fault(f"{where}: expected {self.shape.expected}, got {self._seen(given)}") from error
+
+    def _seen(self, given: object) -> str:
+        """What a message may show: no secret, and nothing that may hold a password (user:password@host)."""
+        kind = type(given).__name__
+        shown = reprlib.repr(given)
+        # reprlib may have cut the @ out of a long string.
+        hidden = self.secret or "@" in (given if isinstance(given, str) else shown)
+        return f"a value of type {kind}" if hidden else f"{shown} ({kind})"
+
+
+class _Fault(ValueError):
+    """One value does not fit; the text is its line in SettingsError."""
+
+
+def _setting(
+    key: str,
+    default: Any,
+    shape: Shape[T],
+    *,
+    shown: str = "",
+    follows: str | None = None,
+    secret: bool = False,
+) -> T:
+    """A dataclass field that a key of the user's dict fills. A secret one stays out of the repr."""
+    entry = Entry(key, default, shape, shown, follows, secret)
+    made: T = field(default=default, repr=not secret, metadata={"entry": entry})
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """What the shipper has to know; the fields are those of ``wire.application.Application``."""
+
+    application_id: str = _setting("APPLICATION_ID", MISSING, _APPLICATION_ID, secret=True)
+    """The Collector Application Id that Moesif shows under API Keys. Required."""
+    base_uri: str = _setting("BASE_URI", DEFAULT_BASE_URI, _URL)
+    """Where events go: Moesif, or a Secure Proxy, whose URL may carry a path."""
+    batch_size: int | None = _setting("BATCH_SIZE", None, _integer(1, 10_000), shown="25")
+    """Most events in one upload. If not set, batches grow to 200 events while there is a backlog."""
+    batch_timeout_s: float = _setting("EVENT_BATCH_TIMEOUT", 1.0, _number(0.01, 3600))
+    """Longest time in seconds that an event waits for its batch to fill."""
+    concurrent_uploads: int = _setting("EVENT_WORKER_COUNT", 4, _integer(1, 64))
+    """Uploads of this application's events that may be under way at once."""
+    authorization_headers: tuple[str, ...] = _setting(
+        "AUTHORIZATION_HEADER_NAME", ("authorization",), _HEADER_ORDER
+    )
+    """Request headers in which a user id is looked for, in this order; comma-separated."""
+    authorization_user_id_field: str = _setting("AUTHORIZATION_USER_ID_FIELD", "sub", _DOTTED_PATH)
+    """The field of a JWT's payload that holds the user id."""
+    api_version: str | None = _setting("API_VERSION", None, _TEXT)
+    """Your API's version, stored with each event."""
+    trusted_proxies: tuple[str, ...] | None = _setting("TRUSTED_PROXIES", None, _list_of(_NETWORKS))
+    """Networks whose forwarding headers are believed. If not set, anyone's are, in the order of the published
+    package; an empty list believes none.
+    """
+    user_agent_suffix: str | None = _setting("USER_AGENT_SUFFIX", None, _TEXT)
+    """Added to the uploads' User-Agent."""
+    http_proxy: str | None = _setting("HTTP_PROXY", None, _URL, secret=True)
+    """Proxy for the uploads; its URL may carry user and password."""
+    ca_bundle: str | None = _setting("CA_BUNDLE", None, _ABSOLUTE_PATH)
+    """File of certificates that the uploads trust instead of the usual ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSettings:
+    """What is recorded of the application's exchanges."""
+
+    log_body: bool = _setting("LOG_BODY", True, _BOOLEAN)
+    """Whether bodies are recorded."""
+    log_request_body: bool = _setting("LOG_REQUEST_BODY", True, _BOOLEAN, follows="LOG_BODY")
+    """Whether request bodies are recorded."""
+    log_response_body: bool = _setting("LOG_RESPONSE_BODY", True, _BOOLEAN, follows="LOG_BODY")
+    """Whether response bodies are recorded."""
+    max_body_bytes: int = _setting("MAX_BODY_SIZE", 100_000, _integer(1, 1_000_000))
+    """Bytes that are kept of each body; a longer one is cut and marked. The collector takes 1 MB an event."""
+    exclude_methods: tuple[str, ...] = _setting("EXCLUDE_METHODS", (), _list_of(_METHODS))
+    """Methods that are not recorded, such as `OPTIONS`."""
+    exclude_paths: tuple[str, ...] = _setting("EXCLUDE_PATHS", (), _list_of(_URL_PATHS))
+    """Paths that are not recorded; `*` stands for any characters, as in `/health*`."""
+    log_content_types: tuple[str, ...] = _setting("LOG_CONTENT_TYPES", (), _list_of(_MEDIA_TYPES))
+    """Media types whose bodies are recorded, such as `application/json` or `text/*`; empty: all."""
+    sample_rate: float = _setting("SAMPLE_RATE", 100.0, _number(0, 100, "a percentage"))
+    """Percentage of exchanges that are looked at, before the dashboard's own rate."""
+    sampling: SamplingOrder = _setting("SAMPLING", SamplingOrder.DOCUMENTED, _one_of(SamplingOrder))
+    """`documented`: user before company, the lower of that and a matching regex. `first-match`: the published
+    package's order.
+    """
+    disabled_transaction_id: bool = _setting("DISABLED_TRANSACTION_ID", False, _BOOLEAN)
+    """True leaves the header X-Moesif-Transaction-Id out of responses."""
+    debug: bool = _setting("DEBUG", False, _BOOLEAN)
+    """Whether to log what becomes of each event."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookSettings:
+    """The user's functions, synchronous or asynchronous."""
+
+    skip: Hook | None = _setting("SKIP", None, _FUNCTION)
+    """`(request, response)` → True for what is not to be recorded."""
+    identify_user: Hook | None = _setting("IDENTIFY_USER", None, _FUNCTION)
+    """`(request, response)` → the user's id."""
+    identify_company: Hook | None = _setting("IDENTIFY_COMPANY", None, _FUNCTION)
+    """`(request, response)` → the company's id."""
+    get_metadata: Hook | None = _setting("GET_METADATA", None, _FUNCTION)
+    """`(request, response)` → a dict, stored with the event."""
+    get_session_token: Hook | None = _setting("GET_SESSION_TOKEN", None, _FUNCTION)
+    """`(request, response)` → the session's token."""
+    mask_event_model: Hook | None = _setting("MASK_EVENT_MODEL", None, _FUNCTION)
+    """`(event)` → the event without what must not leave the process."""
+    timeout_s: float = _setting("HOOK_TIMEOUT", 0.75, _number(0.001, 60))
+    """Seconds that the asynchronous functions have for one event, together."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSettings:
+    """Names and dotted paths whose values never leave the process."""
+
+    request_headers: tuple[str, ...] = _setting("REQUEST_HEADER_MASKS", (), _HEADER_LIST)
+    """Request headers to be removed."""
+    response_headers: tuple[str, ...] = _setting("RESPONSE_HEADER_MASKS", (), _HEADER_LIST)
+    """Response headers to be removed."""
+    request_body: tuple[str, ...] = _setting("REQUEST_BODY_MASKS", (), _list_of(_DOTTED_PATHS))
+    """Fields of JSON request bodies to be removed, such as `user.password`."""
+    response_body: tuple[str, ...] = _setting("RESPONSE_BODY_MASKS", (), _list_of(_DOTTED_PATHS))
+    """Fields of JSON response bodies to be removed."""
+    request_query: tuple[str, ...] = _setting("REQUEST_QUERY_MASKS", (), _list_of(_PARAMETERS))
+    """Query parameters to be removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """The worker's ring: what waits for the shipper's acknowledgement."""
+
+    max_events: int = _setting("EVENT_QUEUE_SIZE", 1_000_000, _integer(1, 100_000_000))
+    """Most events that wait in a worker; at this bound new ones are dropped and counted."""
+    max_bytes: int = _setting("EVENT_QUEUE_BYTES", 32 * 2**20, _integer(1_000, 2**40), shown="32 MiB")
+    """The same in bytes; whichever is met first."""
+    shutdown_timeout_s: float = _setting("SHUTDOWN_TIMEOUT", 5.0, _number(0, 600))
+    """Seconds that a stopping worker waits for its events to be delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShipperSettings:
+    """Which shipper takes the events, and how an embedded one behaves."""
+
+    transport: Transport = _setting("TRANSPORT", Transport.AUTO, _one_of(Transport))
+    """`auto`: the socket if something listens on SHIPPER_SOCKET, else an embedded shipper; `unix`: the socket;
+    `queue`: the queue of SHIPPER; `memory`: nowhere, for tests.
+    """
+    socket: str = _setting("SHIPPER_SOCKET", "/run/moesif/shipper.sock", _SOCKET_PATH)
+    """The standalone shipper's socket."""
+    handle: Any = _setting("SHIPPER", None, _HANDLE)
+    """What `moesifasgi.start_shipper(settings)` returned in the server's master, for `queue`."""
+    linger_s: float = _setting("SHIPPER_LINGER", 10.0, _number(0, 20))
+    """Seconds that an embedded shipper outlives its last worker, if it still has events."""
+    durability: Durability = _setting("DURABILITY", Durability.NORMAL, _one_of(Durability))
+    """An embedded shipper's: `normal` survives the death of every process, `full` a loss of power. A
+    standalone shipper has its own, `full`.
+    """
+    spool_dir: str | None = _setting("SPOOL_DIR", None, _ABSOLUTE_PATH, shown="per-user state directory")
+    """Where an embedded shipper spools."""
+    spool_max_bytes: int = _setting("SPOOL_MAX_BYTES", 2**30, _integer(2**16, 2**50), shown="1 GiB")
+    """Bound of an embedded shipper's spool in bytes; at this bound new events are dropped and counted."""
+    spool_min_free_bytes: int = _setting(
+        "SPOOL_MIN_FREE_BYTES", 256 * 2**20, _integer(0, 2**50), shown="256 MiB"
+    )
+    """An embedded shipper's spool stops growing below this much free disk, in bytes."""
+    offline_file: str | None = _setting("OFFLINE_FILE", None, _PATH)
+    """Write events there as NDJSON instead of shipping them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingSettings:
+    """Calls that the application itself makes to other APIs."""
+
+    capture: bool = _setting("CAPTURE_OUTGOING_REQUESTS", False, _BOOLEAN)
+    """Whether calls that the application makes are recorded."""
+    log_body: bool = _setting("LOG_BODY_OUTGOING", True, _BOOLEAN)
+    """Whether their bodies are recorded."""
+    skip: Hook | None = _setting("SKIP_OUTGOING", None, _FUNCTION)
+    """`(request, response)` → True for a call not to be recorded."""
+    identify_user: Hook | None = _setting("IDENTIFY_USER_OUTGOING", None, _FUNCTION)
+    """`(request, response)` → the user's id."""
+    identify_company: Hook | None = _setting("IDENTIFY_COMPANY_OUTGOING", None, _FUNCTION)
+    """`(request, response)` → the company's id."""
+    get_metadata: Hook | None = _setting("GET_METADATA_OUTGOING", None, _FUNCTION)
+    """`(request, response)` → a dict, stored with the event."""
+    get_session_token: Hook | None = _setting("GET_SESSION_TOKEN_OUTGOING", None, _FUNCTION)
+    """`(request, response)` → the session's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one middleware."""
+
+    delivery: DeliverySettings
+    capture: CaptureSettings
+    hooks: HookSettings
+    masks: MaskSettings
+    queue: QueueSettings
+    shipper: ShipperSettings
+    outgoing: OutgoingSettings
+    warnings: tuple[str, ...] = ()
+    """What the user should know, though it is no fault: one line for each key that has no effect."""
+
+    @classmethod
+    def load(cls, settings: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Settings from the user's dict and, for keys that it does not hold, from ``MOESIF_<KEY>``.
+
+        Raises SettingsError with every fault.
+        """
+        if not isinstance(settings, Mapping):
+            raise SettingsError([f"settings: expected a dict, got {type(settings).__name__}"])
+        values, faults = _parse(settings, environ)
+        faults += _check(values)
+        warnings = tuple(_keys_without_effect(settings))
+        if faults:
+            raise SettingsError([*faults, *warnings])
+        sections = {
+            name: section(**{f.name: values[_entry(f).key] for f in fields(section)})
+            for name, section in SECTIONS.items()
+        }
+        return cls(**sections, warnings=warnings)
+
+    def application(self) -> Application:
+        """What HELLO carries of these settings."""
+        return Application(**{f.name: getattr(self.delivery, f.name) for f in fields(Application)})
+
+
+def _entry(of: Field[Any]) -> Entry:
+    entry: Entry = of.metadata["entry"]
+    return entry
+
+
+SECTIONS: dict[str, Any] = {
+    name: section for name, section in Settings.__annotations__.items() if name != "warnings"
+}
+"""The sections of Settings, by the name of their field."""
+ENTRIES = {_entry(f).key: _entry(f) for section in SECTIONS.values() for f in fields(section)}
+"""Every key that the dict may hold."""
+
+
+def _parse(settings: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for key, entry in ENTRIES.items():
+        default = values.get(entry.follows, entry.default) if entry.follows else entry.default
+        try:
+            values[key] = entry.value(settings, environ, default)
+        except _Fault as fault:
+            faults.append(str(fault))
+    return values, faults
+
+
+def _check(values: Mapping[str, Any]) -> Iterator[str]:
+    """Faults of values that are right each, but not together. A key that did not parse is not there."""
+    queue_bytes, body_bytes = values.get("EVENT_QUEUE_BYTES"), values.get("MAX_BODY_SIZE")
+    if queue_bytes is not None and body_bytes is not None and queue_bytes < 2 * body_bytes:
+        yield (
+            f"EVENT_QUEUE_BYTES: expected room for two bodies of MAX_BODY_SIZE ({2 * body_bytes:_}),"
+            f" got {queue_bytes:_}"
+        )
+    transport = values.get("TRANSPORT")
+    if values.get("SHIPPER") is not None and transport in (Transport.UNIX, Transport.MEMORY):
+        yield f"SHIPPER: expected only with TRANSPORT 'auto' or 'queue', got it with '{transport}'"
+
+
+def _keys_without_effect(keys: Iterable[object]) -> Iterator[str]:
+    for key in keys:
+        if key in RETIRED:
+            yield f"{key} has no effect: {RETIRED[str(key)]}"
+        elif key not in ENTRIES:
+            yield f"unknown setting {reprlib.repr(key)} has no effect{_nearest(str(key))}"
+
+
+def _nearest(key: str) -> str:
+    # Loaded for a dict with a mistake in it only.
+    from difflib import get_close_matches
+
+    found = get_close_matches(key.upper(), ENTRIES, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def markdown_table() -> str:
+    """Every key with its default and meaning, as README shows it. Reads this module's source."""
+    meanings = _meanings()
+    rows = [f"| `{key}` | {_shown_default(entry)} | {meanings[key]} |" for key, entry in ENTRIES.items()]
+    return "\n".join(("| key | default | meaning |", "|---|---|---|", *rows))
+
+
+def _meanings() -> dict[str, str]:
+    """The docstring under each field, by key: documentation that nobody pays for at run time."""
+    import ast
+    import inspect
+
+    found = {}
+    for section in SECTIONS.values():
+        (tree,) = ast.parse(inspect.getsource(section)).body
+        assert isinstance(tree, ast.ClassDef)
+        keys = {f.name: _entry(f).key for f in fields(section)}
+        for statement, following in pairwise(tree.body):
+            match statement, following:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found[keys[name]] = " ".join(text.split())
+    return found
+
+
+def _shown_default(entry: Entry) -> str:
+    if entry.default is MISSING:
+        return "required"
+    if entry.shown or entry.follows:
+        return entry.shown or f"`{entry.follows}`"
+    if isinstance(entry.default, tuple):
+        return f"`{', '.join(entry.default) or '[]'}`"
+    return f"`{entry.default:_}`" if type(entry.default) is int else f"`{entry.default}`"

@@ -1,0 +1,5 @@
+"""``python -m moesifasgi.shipper``: the same as the command ``moesif-shipper``."""
+
+from moesifasgi.shipper.cli import main
+
+main()

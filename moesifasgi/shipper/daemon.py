@@ -1,0 +1,139 @@
+"""The shipper process: puts receiver, intake, spool and delivery together, and takes them apart in order.
+
+Leaving is written down once, in ``_leave``: stop accepting → read what was sent → append → acknowledge → upload
+until the deadline → close. What is not delivered by then stays in the spool for the next start.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from moesifasgi.shipper.delivery import Delivery
+from moesifasgi.shipper.intake import Intake
+from moesifasgi.shipper.presence import Presence
+from moesifasgi.shipper.receiver.unix import Receiver
+from moesifasgi.shipper.registry import Registry
+from moesifasgi.shipper.spool import Spool
+from moesifasgi.shipper.status import document
+from moesifasgi.shipper.uploader import Uploader
+from moesifasgi.unix_socket import listening
+from moesifasgi.wakeup import Wakeup
+
+STEP_S = 0.25
+"""How often the loop looks at its own affairs when nothing happens."""
+LONGEST_DRAIN_S = 3600.0
+"""A drain is forgotten after it; who asked has its own, shorter patience."""
+READ_OUT_S = 2.0
+"""Longest time for reading what workers have sent before leaving."""
+
+logger = logging.getLogger("moesifasgi.shipper")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a shipper process is run. Sizes in bytes, times in seconds."""
+
+    directory: Path
+    socket: Path
+    embedded: bool
+    linger_s: float = 10.0
+    durability: Literal["normal", "full"] = "full"
+    spool_max_bytes: int = 1 << 30
+    spool_min_free_bytes: int = 256 << 20
+    base_uri: str | None = None
+    socket_mode: int = 0o600
+    allowed_uids: frozenset[int] = frozenset()
+    """User ids that may send, beside the shipper's own and root."""
+    drain_s: float = 10.0
+    """How long a stopping shipper goes on delivering."""
+
+
+class Daemon:
+    """One shipper over an open spool. ``run`` returns when it has left."""
+
+    def __init__(self, options: Options, spool: Spool) -> None:
+        self._options = options
+        self._spool = spool
+        self._started_at = time.monotonic()
+        self._registry = Registry(spool, options.base_uri)
+        self._delivery = Delivery(spool, self._registry, Uploader())
+        self._leaving = 0
+        listener = listening(options.socket, options.socket_mode)
+        allowed = options.allowed_uids | {os.geteuid(), 0}
+        self._receiver = Receiver(listener, Intake(spool, self._registry), self, allowed)
+
+    def run(self) -> None:
+        """Serve until it is time to leave."""
+        with _signals(self._receiver.wakeup, self._ask_to_leave):
+            self._delivery.start()
+            logger.info("shipper %d serves %s", os.getpid(), self._options.socket)
+            self._serve()
+            self._leave()
+            logger.info("shipper %d leaves", os.getpid())
+
+    def appended(self) -> None:
+        self._delivery.notify()
+
+    def drain(self, *, give_up: bool, on_done: Callable[[bool, str], None]) -> None:
+        self._delivery.drain(give_up=give_up, timeout_s=LONGEST_DRAIN_S, on_done=on_done)
+
+    def status(self) -> dict[str, Any]:
+        return document(self._spool, self._delivery.status(), time.monotonic() - self._started_at)
+
+    def _serve(self) -> None:
+        presence = Presence(self._options.linger_s, time.monotonic())
+        while True:
+            self._receiver.step(STEP_S)
+            if not self._options.embedded:
+                if self._leaving:
+                    return
+                continue
+            if self._leaving:
+                presence.ask_to_leave()
+            if presence.may_leave(len(self._receiver.workers), self._delivery.idle, time.monotonic()):
+                return
+
+    def _leave(self) -> None:
+        deadline = time.monotonic() + self._options.drain_s
+        self._options.socket.unlink(missing_ok=True)
+        self._receiver.stop_accepting()
+        self._receiver.read_out(time.monotonic() + READ_OUT_S)
+        if not self._options.embedded:
+            self._deliver_until(deadline)
+        self._receiver.close()
+        self._delivery.close(max(0.0, deadline - time.monotonic()))
+        self._spool.close()
+
+    def _deliver_until(self, deadline: float) -> None:
+        done = threading.Event()
+        self._delivery.drain(
+            give_up=True, timeout_s=self._options.drain_s, on_done=lambda delivered, reason: done.set()
+        )
+        while not done.is_set() and time.monotonic() < deadline and self._leaving < 2:
+            self._receiver.step(0.05)
+
+    def _ask_to_leave(self) -> None:
+        self._leaving += 1
+
+
+@contextlib.contextmanager
+def _signals(wakeup: Wakeup, ask_to_leave: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT ask to leave; the wake-up ends a wait in progress. Restores what was there."""
+    before = {
+        number: signal.signal(number, lambda *_: ask_to_leave()) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    descriptor = signal.set_wakeup_fd(wakeup.write_fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        for number, handler in before.items():
+            signal.signal(number, handler)

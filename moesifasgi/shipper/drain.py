@@ -1,0 +1,58 @@
+"""Waiting until what was appended before a moment is delivered. Pure; the delivery loop asks each turn.
+
+The spool tells no row of a moment. So a lane's part of a drain is fixed when a read after the request comes
+back empty: all rows up to there came before that read, and with them all that the caller had appended.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from moesifasgi.shipper.gate import GateState
+from moesifasgi.shipper.lane import LaneState
+from moesifasgi.shipper.spool import Lane
+
+OnDone = Callable[[bool, str], None]
+"""(delivered, reason): called once, on the delivery thread; it must not wait."""
+
+
+@dataclass(slots=True)
+class Drain:
+    """One request. ``deadline`` is monotonic, in seconds."""
+
+    upto: int | None
+    """The last row that matters, where the caller knows it."""
+    give_up: bool
+    deadline: float
+    on_done: OnDone
+    application_ids: frozenset[str] | None = None
+    """None: of all applications."""
+    _last_rows: dict[Lane, int] = field(default_factory=dict)
+
+    def concerns(self, lane: Lane) -> bool:
+        return self.application_ids is None or lane.application_id in self.application_ids
+
+    def answer(self, lanes: Iterable[LaneState], now: float, *, all_known: bool) -> tuple[bool, str] | None:
+        """What to tell ``on_done``; None while it is not decided.
+
+        ``all_known``: the spool was asked for its lanes since the request.
+        """
+        pending = [state for state in lanes if self.concerns(state.lane) and not self._delivered(state)]
+        if not pending and all_known:
+            return True, ""
+        failing = next((state for state in pending if state.gate.state is not GateState.OPEN), None)
+        if failing is not None and self.give_up:
+            return False, f"{failing.gate.state.value}: {failing.gate.reason}"
+        if now >= self.deadline:
+            return False, failing.gate.reason if failing else "not delivered in time"
+        return None
+
+    def _delivered(self, state: LaneState) -> bool:
+        if state.lane not in self._last_rows:
+            if state.caught_up:
+                self._last_rows[state.lane] = state.cursor
+            elif self.upto is not None and state.cursor >= self.upto:
+                self._last_rows[state.lane] = self.upto
+            else:
+                return False
+        oldest = state.oldest_row
+        return oldest is None or oldest > self._last_rows[state.lane]

@@ -1,0 +1,199 @@
+"""The HTTP client of the shipper: ``requests`` with pooled connections, and a total deadline per request.
+
+Proxy: the HTTP_PROXY setting wins; only where it is None do HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the
+environment count (so do REQUESTS_CA_BUNDLE and the CA_BUNDLE setting). Credentials of a .netrc are never
+used, cookies never kept, redirects never followed, and nothing is retried in here: ``delivery`` decides.
+"""
+
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests import exceptions as fault
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+
+from moesifasgi.shipper.deadline import Deadlines, Limit
+
+MAX_RESPONSE_BYTES = 65_536
+"""What is kept of a response; the collector's own are a few hundred bytes. The rest closes the connection."""
+
+
+class NoAnswer(Exception):
+    """The request got no complete answer; the text says why, without any content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Time limits of one request, in seconds."""
+
+    connect_s: float = 5.0
+    read_s: float = 10.0
+    """The longest silence between two reads."""
+    total_s: float = 30.0
+    """From the call to the last byte of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer; ``body`` is cut at 64 kB."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http:
+    """One client for one proxy and CA bundle. Any number of threads may call it at once."""
+
+    def __init__(
+        self,
+        *,
+        proxy: str | None = None,
+        ca_bundle: str | None = None,
+        connections: int = 8,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._timeouts = timeouts or Timeouts()
+        self._deadlines = Deadlines()
+        self._session = requests.Session()
+        self._session.auth = _anonymous
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _Adapter(pool_connections=connections, pool_maxsize=connections)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        self._options: dict[str, Any] = {
+            "allow_redirects": False,
+            "proxies": {"http": proxy, "https": proxy} if proxy else None,
+            "stream": True,
+            "timeout": (self._timeouts.connect_s, self._timeouts.read_s),
+            "verify": ca_bundle or True,
+        }
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        return self.request("POST", url, headers, body)
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        return self.request("GET", url, headers)
+
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """One request and its whole answer, within the total deadline. Raises NoAnswer."""
+        with self._deadlines.limit(self._timeouts.total_s) as limit:
+            _current.limit = limit
+            try:
+                return self._answer(method, url, headers, body)
+            except (OSError, ValueError, HTTPError, HTTPException) as error:
+                raise NoAnswer(_reason(error, limit, self._timeouts.total_s)) from error
+            finally:
+                _current.limit = None
+
+    def close(self) -> None:
+        """Cut off requests under way, and release the connections. May be called twice."""
+        self._deadlines.close()
+        self._session.close()
+
+    def _answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        response = self._session.request(method, url, data=body, headers=dict(headers), **self._options)
+        raw = response.raw
+        try:
+            kept = raw.read(MAX_RESPONSE_BYTES, decode_content=False)
+            # Reading to the end is what hands the connection back to the pool.
+            whole = not raw.read(1)
+        except BaseException:
+            raw.close()
+            raise
+        if not whole:
+            raw.close()
+        return Answer(response.status_code, response.headers, kept)
+
+
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (fault.ProxyError, "the proxy failed"),
+    (fault.SSLError, "TLS failed"),
+    (fault.ConnectTimeout, "connecting timed out"),
+    (fault.Timeout, "reading timed out"),
+    (fault.ConnectionError, "the connection failed"),
+    (fault.InvalidURL, "the address is not valid"),
+    (fault.InvalidSchema, "the address is not valid"),
+    (fault.MissingSchema, "the address is not valid"),
+    (HTTPError, "the answer broke off"),
+    (HTTPException, "the answer broke off"),
+)
+
+
+def _reason(error: Exception, limit: Limit, total_s: float) -> str:
+    if limit.expired:
+        return f"no answer within {total_s:g} s"
+    return next((word for kind, word in _WORDS if isinstance(error, kind)), type(error).__name__)
+
+
+def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Stands where ``requests`` would otherwise look for credentials in a .netrc file."""
+    return request
+
+
+_current = threading.local()
+"""``limit``: the Limit of the request that this thread is making."""
+
+
+class _Watched(HTTPConnection):
+    """A connection whose socket is known to the limit of whichever request uses it."""
+
+    # A duplicate, because TLS takes the socket object away before its handshake, which can hang too.
+    _watched: socket.socket | None = None
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._watched = sock.dup()
+        self._attach()
+        return sock
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._attach()
+        super().request(*args, **kwargs)
+
+    def close(self) -> None:
+        watched, self._watched = self._watched, None
+        super().close()
+        if watched is not None:
+            watched.close()
+
+    def _attach(self) -> None:
+        limit: Limit | None = getattr(_current, "limit", None)
+        if limit is not None and self._watched is not None:
+            limit.attach(self._watched)
+
+
+class _WatchedTls(_Watched, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Watched
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedTls
+
+
+_POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter whose pools, direct or through a proxy, make watched connections."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager

@@ -1,0 +1,221 @@
+"""One lane between spool and collector: what was read ahead, how it is cut into batches, and its fates. Pure.
+
+    spool ─► take ─► waiting ─► next_batch ─► in flight ─► delivered / dead_letter ─► settlements ─► spool
+                                    ▲             │
+                                    └─ returned ◄─┘  give_back, bisect
+
+A chunk is settled when each of its items has a fate; until then its row stays in the spool, so whatever
+happens to this process, nothing is lost.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from moesifasgi.shipper.batch import Batch, Entry, OpenChunk
+from moesifasgi.shipper.gate import Gate, GateState, Pace
+from moesifasgi.shipper.payload import MAX_UPLOAD_BYTES, Unserialisable
+from moesifasgi.shipper.spool import Item, Lane, Settlement, StoredChunk
+from moesifasgi.wire.application import Application
+
+START_BATCH_SIZE = 25
+"""Items that fill a batch where the application names no size; the published package's default."""
+MAX_BATCH_SIZE = 200
+"""What such a batch may grow to while there is a backlog of two."""
+READ_AHEAD_BATCHES = 2
+"""Batches read ahead for each concurrent upload."""
+READ_AHEAD_BYTES = 16 * 1024 * 1024
+"""Payload bytes that a lane holds in memory, beside at most one chunk more."""
+MIN_UPLOAD_BYTES = 64 * 1024
+"""Whatever a proxy refuses as too large, batches are not made smaller than this ahead of time."""
+ORDERED_STREAMS = frozenset({"users", "companies", "subscriptions"})
+"""Merged by the collector under their own id, so the last one must be the newest: one upload at a time."""
+_FIRST_GUESS_ITEM_BYTES = 100_000
+Encode = Callable[[Item], bytes]
+"""An item as JSON. Raises Unserialisable."""
+
+
+class LaneState:
+    """One lane's part of the delivery loop. Owned by one thread; times are monotonic unless named wall."""
+
+    def __init__(self, lane: Lane, application: Application, pace: Pace) -> None:
+        self.lane = lane
+        self.application = application
+        self.gate = Gate(pace)
+        self.in_flight = 0
+        self.refused_run = 0
+        """Single items refused since the last delivery."""
+        self.cursor = 0
+        """The last row that was read."""
+        self.caught_up = False
+        """The last read came back empty."""
+        self._max_refused_run = pace.max_refused_run
+        self._open: dict[int, OpenChunk] = {}
+        self._open_items = self._open_bytes = 0
+        self._waiting: deque[Entry] = deque()
+        self._waiting_bytes = 0
+        self._returned: deque[Batch] = deque()
+        self._done: list[OpenChunk] = []
+        self._max_upload_bytes = MAX_UPLOAD_BYTES
+        self._mean_item_bytes = float(_FIRST_GUESS_ITEM_BYTES)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing left to upload or to settle, as far as the last read knows."""
+        return self.caught_up and not self._open
+
+    @property
+    def has_decided(self) -> bool:
+        """There is something to settle."""
+        return bool(self._done)
+
+    @property
+    def oldest_row(self) -> int | None:
+        """The oldest row that is not settled."""
+        return next(iter(self._open), None)
+
+    @property
+    def refusing(self) -> bool:
+        """The collector refuses whatever it is given, one by one."""
+        return self.refused_run >= self._max_refused_run
+
+    @property
+    def concurrency(self) -> int:
+        """Most uploads in flight."""
+        return 1 if self.lane.stream in ORDERED_STREAMS else max(1, self.application.concurrent_uploads)
+
+    @property
+    def _fill(self) -> int:
+        return max(1, self.application.batch_size or START_BATCH_SIZE)
+
+    @property
+    def _size(self) -> int:
+        if self.application.batch_size or len(self._waiting) < 2 * START_BATCH_SIZE:
+            return self._fill
+        return MAX_BATCH_SIZE
+
+    def wanted_items(self) -> int:
+        """How many items to read now: 0 while enough is held, or while nothing can be delivered."""
+        if self._open and self.gate.state is not GateState.OPEN:
+            return 0
+        most = READ_AHEAD_BATCHES * self.concurrency * max(self._fill, MAX_BATCH_SIZE)
+        room = int((READ_AHEAD_BYTES - self._open_bytes) / self._mean_item_bytes)
+        return max(0, min(most - self._open_items, room), not self._open)
+
+    def take(self, chunks: Iterable[StoredChunk], now: float) -> None:
+        """What was read after ``cursor``; nothing at all means that the lane is caught up."""
+        self.caught_up = True
+        for stored in chunks:
+            self.caught_up = False
+            self.cursor = stored.row
+            chunk = OpenChunk(stored, now)
+            self._open[stored.row] = chunk
+            self._open_items += chunk.left
+            self._open_bytes += chunk.bytes
+            self._waiting_bytes += chunk.bytes
+            self._mean_item_bytes += (chunk.bytes / max(1, chunk.left) + 1 - self._mean_item_bytes) / 2
+            self._waiting.extend(Entry(chunk, index) for index in range(chunk.left))
+            if not chunk.left:
+                self._done.append(chunk)
+
+    def due_at(self, flush: bool) -> float | None:
+        """When the next batch may go: -inf for now; None where there is nothing to upload."""
+        full = len(self._waiting) >= self._fill or self._waiting_bytes >= self._max_upload_bytes
+        if self._returned or (self._waiting and (full or flush)):
+            return float("-inf")
+        return self._waiting[0].chunk.read_at + self.application.batch_timeout_s if self._waiting else None
+
+    def next_batch(self, now: float, *, flush: bool, encode: Encode, expires_before: float) -> Batch | None:
+        """The next batch to upload, oldest first; None if none is due.
+
+        Items appended before ``expires_before`` (wall clock) are dropped, those that cannot be encoded
+        become dead letters.
+        """
+        due_at = self.due_at(flush)
+        if due_at is None or due_at > now:
+            return None
+        if self._returned:
+            return self._returned.popleft()
+        entries: list[Entry] = []
+        size, total = self._size, 2
+        while self._waiting and len(entries) < size:
+            entry = self._waiting[0]
+            if self._ready(entry, encode, expires_before):
+                total += len(entry.body) + 1
+                if entries and total > self._max_upload_bytes:
+                    break
+                entries.append(entry)
+            self._waiting.popleft()
+            self._waiting_bytes -= len(entry.item.payload)
+        return Batch(tuple(entries)) if entries else None
+
+    def witness(self, encode: Encode, expires_before: float) -> Batch | None:
+        """A probe while all is refused: the newest item alone, which tells most about the collector now."""
+        while self._waiting:
+            entry = self._waiting.pop()
+            self._waiting_bytes -= len(entry.item.payload)
+            if self._ready(entry, encode, expires_before):
+                return Batch((entry,))
+        if not self._returned:
+            return None
+        first, *rest = self._returned.popleft().entries
+        if rest:
+            self._returned.appendleft(Batch(tuple(rest), retry=True))
+        return Batch((first,), retry=True)
+
+    def delivered(self, batch: Batch) -> None:
+        self.refused_run = 0
+        self._max_upload_bytes = min(MAX_UPLOAD_BYTES, self._max_upload_bytes + MIN_UPLOAD_BYTES)
+        for entry in batch.entries:
+            entry.chunk.deliver()
+            self._note_fate(entry.chunk)
+
+    def give_back(self, batch: Batch) -> None:
+        """The same batch again, before all others."""
+        self._returned.appendleft(Batch(batch.entries, retry=True))
+
+    def give_back_last(self, batch: Batch) -> None:
+        """The same batch again, after the others that came back."""
+        self._returned.append(Batch(batch.entries, retry=True))
+
+    def bisect(self, batch: Batch, *, too_large: bool = False) -> None:
+        """Two halves instead of a batch that was refused whole; after ``too_large`` the next are smaller."""
+        if too_large:
+            half = sum(map(len, batch.bodies)) // 2
+            self._max_upload_bytes = max(MIN_UPLOAD_BYTES, min(self._max_upload_bytes, half))
+        middle = len(batch.entries) // 2
+        self._returned.appendleft(Batch(batch.entries[middle:]))
+        self._returned.appendleft(Batch(batch.entries[:middle]))
+
+    def dead_letter(self, entry: Entry, code: str, reason: str) -> None:
+        """The fate of an item that can never be delivered."""
+        entry.chunk.dead_letter(entry.index, code, reason)
+        self._note_fate(entry.chunk)
+
+    def settlements(self) -> list[Settlement]:
+        """Of all chunks whose items have their fates; the same again until ``settled``."""
+        return [chunk.settlement() for chunk in self._done]
+
+    def settled(self) -> None:
+        """The spool has taken the settlements."""
+        for chunk in self._done:
+            del self._open[chunk.stored.row]
+            self._open_items -= len(chunk.stored.items)
+            self._open_bytes -= chunk.bytes
+        self._done = []
+
+    def _ready(self, entry: Entry, encode: Encode, expires_before: float) -> bool:
+        """Whether the entry can be uploaded; one that cannot has its fate afterwards."""
+        if entry.chunk.stored.appended_at < expires_before:
+            entry.chunk.drop("expired")
+            self._note_fate(entry.chunk)
+            return False
+        try:
+            entry.body = entry.body or encode(entry.item)
+        except Unserialisable as error:
+            self.dead_letter(entry, error.code, error.reason)
+            return False
+        return True
+
+    def _note_fate(self, chunk: OpenChunk) -> None:
+        if not chunk.left:
+            self._done.append(chunk)

@@ -1,0 +1,99 @@
+"""One connection as the shipper sees it: bytes in, messages out of them; answers out, as the kernel takes them."""
+
+import contextlib
+import socket
+import struct
+from typing import NamedTuple
+
+from moesifasgi.shipper.intake import Session
+from moesifasgi.wire.codec import decode, encode
+from moesifasgi.wire.frame import FrameDecoder, frame
+from moesifasgi.wire.messages import Message, Stats
+
+READ_BYTES = 256 * 1024
+MAX_UNREAD_BYTES = 64 * 1024
+"""Answers a peer has not read, beyond what the kernel holds: thousands of acknowledgements. Then it is dropped."""
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Credentials(NamedTuple):
+    """Who is at the other end, by the kernel's word (SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+class Peer:
+    """A connected, non-blocking socket and what is known of who speaks on it."""
+
+    def __init__(self, connected: socket.socket, since: float) -> None:
+        connected.setblocking(False)
+        self.socket = connected
+        self.since = since
+        self.session: Session | None = None
+        self.stats: Stats | None = None
+        self.drains: set[int] = set()
+        """Tokens of drains that are not answered yet."""
+        self.is_tool = False
+        self.reassured_at = 0.0
+        """When it last heard that this shipper is alive, while it waits for a drain."""
+        self.watched = 0
+        """What the selector looks for: its event mask."""
+        self._decoder = FrameDecoder()
+        self._unread = b""
+        self._deaf = False
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def credentials(self) -> Credentials:
+        packed = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return Credentials(*_CREDENTIALS.unpack(packed))
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self._unread)
+
+    @property
+    def overdue(self) -> bool:
+        """It sends and does not read."""
+        return len(self._unread) > MAX_UNREAD_BYTES
+
+    def read(self) -> bool:
+        """Take in what has arrived; False at the end of the stream (all that was sent before has been read)."""
+        try:
+            data = self.socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            # Reported only after the last byte that the peer had sent was read.
+            return False
+        self._decoder.feed(data)
+        return bool(data)
+
+    def next_message(self) -> Message | None:
+        """ValueError (FrameTooLarge, MalformedMessage) where the peer does not speak this wire."""
+        payload = self._decoder.next_payload()
+        return None if payload is None else decode(payload)
+
+    def tell(self, message: Message) -> None:
+        """Answer. A peer that cannot be written to is still read to its end: what it had sent counts."""
+        if not self._deaf:
+            self._unread += frame(encode(message))
+            self.flush()
+
+    def flush(self) -> None:
+        try:
+            sent = self.socket.send(self._unread)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._deaf = True
+            self._unread = b""
+            return
+        self._unread = self._unread[sent:]
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.socket.close()

@@ -1,0 +1,187 @@
+"""The durable FIFO between intake and delivery: what both loops know of it.
+
+Constraints: intake must never wait for delivery; a crash of any process at any instant must lose nothing
+that was acknowledged and store nothing twice; cost must not grow with the backlog.
+
+Layout: intake appends Chunks: frames of one lane and one session, as they came. A chunk is one row, so a
+burst costs one insert, and its order is its row id. Delivery reads whole chunks (``peek``), and tells the
+fate of all of a chunk's items at once (``settle``), in one transaction with the counters; only that removes a
+row. Both identities of conservation follow: taken = delivered + spooled + dead-lettered + dropped.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from moesifasgi.wire.application import Application
+
+_ITEM = struct.Struct(">BI")
+
+
+class Lane(NamedTuple):
+    """What is delivered to one endpoint of one application, in order."""
+
+    application_id: str
+    stream: str
+    """``events``, ``users``, ``companies``, ``subscriptions`` or ``actions``."""
+
+
+class Item(NamedTuple):
+    """One frame's content, as the worker packed it."""
+
+    kind: int
+    payload: bytes
+
+
+def pack_items(items: Iterable[Item]) -> bytes:
+    """Items as a chunk's body: kind (u8), length (u32), payload, each."""
+    return b"".join(part for kind, payload in items for part in (_ITEM.pack(kind, len(payload)), payload))
+
+
+def unpack_items(body: bytes) -> Iterator[Item]:
+    """The items of a chunk's body. ValueError where the body ends inside an item."""
+    offset = 0
+    while offset < len(body):
+        if offset + _ITEM.size > len(body):
+            raise ValueError("the chunk ends inside an item's header")
+        kind, length = _ITEM.unpack_from(body, offset)
+        offset += _ITEM.size
+        if offset + length > len(body):
+            raise ValueError("the chunk ends inside an item")
+        yield Item(kind, body[offset : offset + length])
+        offset += length
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Frames of one lane and one session, to be appended."""
+
+    lane: Lane
+    session: bytes
+    sequences: tuple[int, ...]
+    """The sequence of each item, ascending; gaps are normal (other lanes' frames)."""
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk as delivery reads it back."""
+
+    row: int
+    """Position in the FIFO; ascending."""
+    session: bytes
+    sequences: tuple[int, ...]
+    items: tuple[Item, ...]
+    appended_at: float
+    """Wall clock of the append, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An item that the collector refused for good."""
+
+    session: bytes
+    sequence: int
+    kind: int
+    payload: bytes
+    code: str
+    """What refused it: an HTTP status, or ``unserialisable``, ``too_large``, ``expired``."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The fate of all items of one chunk: delivered + dead letters + dropped = its items."""
+
+    row: int
+    delivered: int
+    dead_letters: tuple[DeadLetter, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """reason → items"""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The spool at one moment. All ages in seconds, sizes in bytes."""
+
+    events: int
+    bytes: int
+    max_bytes: int
+    oldest_age_s: float | None
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The shipper's counters since the spool was made.
+
+    taken = delivered + spooled + dead_lettered + Σ dropped.
+
+    ``duplicates`` (frames seen again and discarded) and ``gaps`` stand outside the identity.
+    """
+
+    taken: int
+    delivered: int
+    dead_lettered: int
+    duplicates: int
+    gaps: int
+    dropped: Mapping[str, int]
+
+
+class SpoolError(Exception):
+    """The spool cannot do what was asked now (full disk, I/O error, damaged). Nothing was changed."""
+
+
+class SpoolInUse(SpoolError):
+    """Another shipper owns this spool."""
+
+
+class Spool(Protocol):
+    """One owner process; ``append``/``last_sequence`` from the intake thread, the rest from delivery."""
+
+    durable: bool
+
+    def append(
+        self, chunks: Sequence[Chunk], sessions: Mapping[bytes, int], *, duplicates: int = 0, gaps: int = 0
+    ) -> int:
+        """Store all chunks and each session's last sequence in one transaction; returns items dropped.
+
+        Items for which there is no room are dropped as ``spool_full`` and counted, and their sequence is
+        stored all the same: the shipper has taken responsibility. SpoolError: nothing was stored at all.
+        """
+
+    def last_sequence(self, session: bytes) -> int | None:
+        """The last sequence of a session that is stored; None for an unknown one."""
+
+    def end_session(self, session: bytes) -> None:
+        """The worker said BYE: its row can go."""
+
+    def forget_sessions(self, older_than_s: float, keep: frozenset[bytes]) -> int:
+        """Remove session rows not touched for so long, except those kept; returns how many."""
+
+    def remember(self, application: Application) -> None:
+        """Keep an application's settings, so that its backlog can be delivered after a restart."""
+
+    def applications(self) -> list[Application]:
+        """All remembered applications."""
+
+    def lanes(self) -> list[Lane]:
+        """Lanes that have chunks."""
+
+    def peek(self, lane: Lane, after: int, max_items: int) -> list[StoredChunk]:
+        """Chunks of a lane in order, after row ``after`` (0: from the start), until ``max_items`` is reached.
+
+        At least one chunk if there is one. A chunk whose checksum is wrong is settled as dropped
+        (``damaged``) and skipped.
+        """
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Remove the rows and count their items' fates, in one transaction. Unknown rows are ignored."""
+
+    def usage(self) -> Usage: ...
+
+    def totals(self) -> Totals: ...
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""

@@ -1,0 +1,157 @@
+"""The open file: two connections, the books in memory, and what happens when the file turns out damaged.
+
+Intake and delivery have a connection each, so that reading a large chunk never holds up an append. Writes of
+both go through one lock, so that SQLite never has to say "busy" inside this process.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+
+from moesifasgi.shipper.spool import Lane, SpoolError, books, salvage, schema, tables
+from moesifasgi.shipper.spool.ledger import Change, Ledger
+from moesifasgi.shipper.spool.link import Link, translated
+from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
+
+FILE_NAME = "spool.sqlite3"
+_SLACK_PAGES = 2_000
+"""Free pages that stay in the file for the next appends (16 MiB); what is more goes back to the disk."""
+_VACUUM_PAGES = 512
+"""Pages given back in one step: some milliseconds, and faster than delivery can free them."""
+_MAX_ROW = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What one transaction works with."""
+
+    connection: Connection
+    change: Change
+    """To be filled in; written and posted with the commit."""
+    numbers: books.LaneNumbers
+    """Numbers given out here count from the commit on."""
+
+    def lane_number(self, lane: Lane) -> int:
+        """The number of a lane, given out now if it has none."""
+        number = self.numbers.number(lane)
+        if number is None:
+            number = self.numbers.next_number()
+            books.insert_lane(self.connection, number, lane)
+            self.numbers.add(lane, number)
+        return number
+
+
+class Database:
+    """The spool file of a directory that this process owns. Methods raise SpoolError."""
+
+    def __init__(self, directory: Path, durability: Durability, clock: Callable[[], float]) -> None:
+        self._path = directory / FILE_NAME
+        self._durability = durability
+        self._clock = clock
+        self._writing = threading.Lock()
+        self._closed = False
+        self.intake, self.delivery = Link(), Link()
+        self.ledger = Ledger()
+        self.numbers = books.LaneNumbers({})
+        self.last_row = 0
+        """The newest row given out; only the intake thread gives them out."""
+        self.generation = 0
+        """Goes up each time that the file is replaced."""
+        self.set_aside: Path | None = None
+        self.salvaged = 0
+
+    def open(self) -> None:
+        """Open the file, made or salvaged if need be. SpoolError: it cannot be, or is a newer version's."""
+        with translated(at_start=True):
+            if not self._path.exists():
+                self._replace()
+        try:
+            self._attach()
+        except SpoolDamaged:
+            self._detach()
+            with translated():
+                self._replace()
+            self._attach()
+        except SpoolError:
+            self._detach()
+            raise
+
+    def close(self) -> None:
+        """May be called twice."""
+        with self.intake.lock, self.delivery.lock, self._writing:
+            self._closed = True
+            self._detach()
+
+    def recover(self, generation: int) -> None:
+        """The file was found damaged while it had this generation: go on with what can be saved of it."""
+        with self.intake.lock, self.delivery.lock, self._writing:
+            if self._closed:
+                raise SpoolError("the spool is closed")
+            if self.generation != generation:
+                return
+            self._detach()
+            with translated():
+                self._replace()
+            self._attach()
+            self.generation += 1
+
+    @contextmanager
+    def transaction(self, link: Link) -> Iterator[Transaction]:
+        """A transaction, the books included: all of the block is stored, or nothing of it."""
+        with link.turn() as connection, self._writing:
+            running = Transaction(connection, Change(), self.numbers.copy())
+            with _committed(connection):
+                yield running
+                books.write(connection, running.numbers, running.change)
+            self.numbers = running.numbers
+            self.ledger.post(running.change)
+
+    @contextmanager
+    def settled_books(self) -> Iterator[Ledger]:
+        """The books while no transaction is running."""
+        with self._writing:
+            yield self.ledger
+
+    def give_back(self) -> None:
+        """Return one step of free pages to the disk, if there are more than appends will soon need."""
+        with self.delivery.turn() as connection:
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            if free <= _SLACK_PAGES:
+                return
+            with self._writing:
+                # The pragma works while it is stepped.
+                connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+
+    def _replace(self) -> None:
+        found, self.salvaged = salvage.replace(self._path, self._clock())
+        self.set_aside = found or self.set_aside
+
+    def _attach(self) -> None:
+        with translated(at_start=True):
+            schema.check_version(self._path)
+            self.intake.connection = schema.connect(self._path, self._durability)
+            self.delivery.connection = schema.connect(self._path, self._durability)
+            self.ledger, self.numbers = books.load(self.intake.connection)
+            newest = tables.newest_row(self.intake.connection)
+        if newest > _MAX_ROW:
+            raise SpoolDamaged("a row has an impossible number")
+        self.last_row = max(newest, self.last_row)
+
+    def _detach(self) -> None:
+        for link in (self.delivery, self.intake):
+            link.disconnect()
+
+
+@contextmanager
+def _committed(connection: Connection) -> Iterator[None]:
+    """All of the block is stored, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        # After some errors SQLite has rolled back by itself; then, and after COMMIT, this does nothing.
+        connection.rollback()

@@ -1,0 +1,290 @@
+"""The durable spool: one SQLite file, owned by one process."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Concatenate, ParamSpec, TypeVar
+
+from moesifasgi.shipper.spool import (
+    Chunk,
+    Lane,
+    Settlement,
+    SpoolError,
+    StoredChunk,
+    Totals,
+    Usage,
+    books,
+    dead_letters,
+    tables,
+)
+from moesifasgi.shipper.spool.database import Database, Transaction
+from moesifasgi.shipper.spool.dead_letters import MAX_DEAD_LETTERS, Bound, KeptDeadLetter
+from moesifasgi.shipper.spool.ledger import (
+    DEAD_LETTERS,
+    DUPLICATES,
+    GAPS,
+    TAKEN,
+    Change,
+)
+from moesifasgi.shipper.spool.owner import OwnerLock
+from moesifasgi.shipper.spool.room import DiskGauge, Room
+from moesifasgi.shipper.spool.rows import ChunkRow, DamagedRow, from_row, to_row
+from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
+from moesifasgi.wire.application import Application
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def open_spool(
+    directory: Path,
+    *,
+    max_bytes: int,
+    min_free_bytes: int,
+    durability: Durability,
+    clock: Callable[[], float] = time.time,
+    max_dead_letters: int = MAX_DEAD_LETTERS,
+) -> "SqliteSpool":
+    """Own and open the spool of a directory, made if need be.
+
+    ``max_bytes`` bounds the compressed bodies, ``min_free_bytes`` is what the file system keeps. ``full``
+    durability means that what ``append`` took is on the disk; ``normal`` that it survives any process.
+    Raises SpoolInUse, and SpoolError for a file of a newer version or a directory that cannot be used.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpoolError(f"cannot make {directory}: {error.strerror}") from error
+    lock = OwnerLock(directory)
+    database = Database(directory, durability, clock)
+    try:
+        database.open()
+    except BaseException:
+        lock.release()
+        raise
+    letters = Bound(max_dead_letters, max_bytes // 10)
+    return SqliteSpool(lock, database, Room(max_bytes), DiskGauge(directory), min_free_bytes, letters, clock)
+
+
+def mended(method: Callable[Concatenate["SqliteSpool", P], R]) -> Callable[Concatenate["SqliteSpool", P], R]:
+    """Once more after the file was found damaged, set aside and replaced."""
+
+    @wraps(method)
+    def attempt(spool: "SqliteSpool", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        generation = spool.database.generation
+        try:
+            return method(spool, *args, **kwargs)
+        except SpoolDamaged:
+            spool.database.recover(generation)
+        return method(spool, *args, **kwargs)
+
+    return attempt
+
+
+class SqliteSpool:
+    """``Spool`` in a file; see ``open_spool``."""
+
+    durable = True
+
+    def __init__(
+        self,
+        lock: OwnerLock,
+        database: Database,
+        room: Room,
+        disk: DiskGauge,
+        min_free_bytes: int,
+        dead_letter_bound: Bound,
+        clock: Callable[[], float],
+    ) -> None:
+        self.database = database
+        self._lock = lock
+        self._room = room
+        self._disk = disk
+        self._min_free_bytes = min_free_bytes
+        self._dead_letter_bound = dead_letter_bound
+        self._clock = clock
+        for lane in database.ledger.lanes_with_events():
+            room.serve(lane.application_id)
+
+    @property
+    def set_aside(self) -> Path | None:
+        """Where the last damaged file is; None: none was damaged since the start."""
+        return self.database.set_aside
+
+    @property
+    def salvaged(self) -> int:
+        """How many items were saved from it."""
+        return self.database.salvaged
+
+    @mended
+    def append(
+        self, chunks: Sequence[Chunk], sessions: Mapping[bytes, int], *, duplicates: int = 0, gaps: int = 0
+    ) -> int:
+        now = self._clock()
+        # Compressed before anything is locked.
+        rows = [to_row(chunk, row, now) for row, chunk in enumerate(chunks, self.database.last_row + 1)]
+        with self.database.transaction(self.database.intake) as running:
+            running.change.counters.update({DUPLICATES: duplicates, GAPS: gaps})
+            dropped = sum(self._take(running, row) for row in rows)
+            tables.write_sessions(running.connection, sessions, now)
+        self.database.last_row += len(rows)
+        return dropped
+
+    def _take(self, running: Transaction, row: ChunkRow) -> int:
+        """Store a row, or count its items as dropped; returns how many were."""
+        running.change.counters[TAKEN] += row.events
+        size = len(row.body)
+        refusal = self._refusal(running.change, row.lane, size, row.appended_at)
+        if refusal is not None:
+            running.change.drop(refusal, row.events)
+            return row.events
+        tables.insert_chunk(running.connection, running.lane_number(row.lane), row)
+        running.change.hold(row.lane, row.events, size)
+        self._disk.spend(size)
+        return 0
+
+    def _refusal(self, change: Change, lane: Lane, size: int, now: float) -> str | None:
+        spare_bytes = self._disk.free_bytes(now) - self._min_free_bytes
+        ledger = self.database.ledger
+        return self._room.refusal(ledger, change, lane.application_id, size, spare_bytes)
+
+    @mended
+    def last_sequence(self, session: bytes) -> int | None:
+        with self.database.intake.turn() as connection:
+            return tables.select_session(connection, session)
+
+    @mended
+    def end_session(self, session: bytes) -> None:
+        with self.database.transaction(self.database.intake) as running:
+            tables.delete_sessions(running.connection, [session])
+
+    @mended
+    def forget_sessions(self, older_than_s: float, keep: frozenset[bytes]) -> int:
+        with self.database.transaction(self.database.delivery) as running:
+            old = tables.sessions_before(running.connection, self._clock() - older_than_s)
+            old = [session for session in old if session not in keep]
+            tables.delete_sessions(running.connection, old)
+        return len(old)
+
+    @mended
+    def remember(self, application: Application) -> None:
+        with self.database.transaction(self.database.delivery) as running:
+            tables.write_application(running.connection, application)
+        self._room.serve(application.application_id)
+
+    @mended
+    def applications(self) -> list[Application]:
+        with self.database.delivery.turn() as connection:
+            return list(tables.select_applications(connection))
+
+    def lanes(self) -> list[Lane]:
+        with self.database.settled_books() as ledger:
+            return ledger.lanes_with_events()
+
+    @mended
+    def peek(self, lane: Lane, after: int, max_items: int) -> list[StoredChunk]:
+        while True:
+            rows = self._read(lane, after, max_items)
+            sound, damaged = _sorted_out(rows)
+            if damaged:
+                self._drop_damaged(lane, damaged)
+            if sound or not rows:
+                return sound
+            after = rows[-1].row
+
+    def _read(self, lane: Lane, after: int, max_items: int) -> list[ChunkRow]:
+        number = self.database.numbers.number(lane)
+        if number is None:
+            return []
+        with self.database.delivery.turn() as connection:
+            rows = tables.select_chunks(connection, number, lane, after, max_items)
+            if not rows and after == 0:
+                self._check_empty(connection, number, lane)
+        return rows
+
+    def _check_empty(self, connection: Connection, number: int, lane: Lane) -> None:
+        """Raises SpoolDamaged if the books say that there are rows where none was found."""
+        with self.database.settled_books() as ledger:
+            held = ledger.holding(lane).events
+            if held and not tables.select_chunks(connection, number, lane, after=0, max_items=1):
+                raise SpoolDamaged(f"{held} items cannot be found")
+
+    def _drop_damaged(self, lane: Lane, rows: list[int]) -> None:
+        """Remove rows that say nothing reliable, not even how much they held: what is left is counted."""
+        with self.database.transaction(self.database.delivery) as running:
+            for row in rows:
+                tables.delete_chunk(running.connection, row)
+            left = books.counted(running.connection, running.lane_number(lane))
+            held = self.database.ledger.holding(lane)
+            running.change.hold(lane, left.events - held.events, left.bytes - held.bytes)
+            running.change.drop("damaged", held.events - left.events)
+
+    @mended
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        now = self._clock()
+        with self.database.transaction(self.database.delivery) as running:
+            for settlement in settlements:
+                _settle(running, settlement, now)
+            ledger, bound = self.database.ledger, self._dead_letter_bound
+            dead_letters.trim(running.connection, bound, ledger, running.change)
+        with suppress(SpoolError):  # The settlement stands, whether space could be given back or not.
+            self.database.give_back()
+
+    @mended
+    def usage(self) -> Usage:
+        with self.database.delivery.turn() as connection:
+            oldest = tables.oldest_append(connection)
+        with self.database.settled_books() as ledger:
+            return Usage(
+                events=ledger.events,
+                bytes=ledger.bytes,
+                max_bytes=self._room.max_bytes,
+                oldest_age_s=None if oldest is None else max(0.0, self._clock() - oldest),
+                dead_letters=ledger.counters[DEAD_LETTERS],
+            )
+
+    def totals(self) -> Totals:
+        with self.database.settled_books() as ledger:
+            return ledger.totals()
+
+    @mended
+    def dead_letters(self, limit: int) -> list[KeptDeadLetter]:
+        """The oldest dead letters, at most ``limit``."""
+        with self.database.delivery.turn() as connection:
+            return dead_letters.select(connection, limit)
+
+    @mended
+    def discard_dead_letters(self, keys: Iterable[tuple[bytes, int]]) -> int:
+        """Remove the dead letters of these (session, sequence); returns how many there were."""
+        keys = list(keys)
+        with self.database.transaction(self.database.delivery) as running:
+            return dead_letters.discard(running.connection, keys, running.change)
+
+    def close(self) -> None:
+        self.database.close()
+        self._lock.release()
+
+
+def _sorted_out(rows: Iterable[ChunkRow]) -> tuple[list[StoredChunk], list[int]]:
+    """Chunks of the sound rows, numbers of the damaged ones."""
+    sound: list[StoredChunk] = []
+    damaged: list[int] = []
+    for row in rows:
+        try:
+            sound.append(from_row(row))
+        except DamagedRow:
+            damaged.append(row.row)
+    return sound, damaged
+
+
+def _settle(running: Transaction, settlement: Settlement, now: float) -> None:
+    facts = tables.row_facts(running.connection, settlement.row)
+    if facts is None:
+        return
+    lane = running.numbers.lane(facts.lane_number)
+    running.change.settle(settlement, lane, facts.events, facts.bytes)
+    tables.delete_chunk(running.connection, settlement.row)
+    dead_letters.keep(running.connection, lane, settlement.dead_letters, now, running.change)

@@ -1,0 +1,120 @@
+"""Chunks, sessions and applications in SQL: one short function a statement. Transactions are the caller's."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgpack
+
+from moesifasgi.shipper.spool import Lane
+from moesifasgi.shipper.spool.rows import ChunkRow, seal
+from moesifasgi.wire.application import Application
+
+_CHUNK = "row, session, appended_at, events, unpacked_bytes, sequences, seal, body"
+
+
+class RowFacts(NamedTuple):
+    """What is counted when a row goes."""
+
+    lane_number: int
+    events: int
+    bytes: int
+
+
+def insert_chunk(connection: sqlite3.Connection, lane_number: int, row: ChunkRow) -> None:
+    connection.execute(
+        f"INSERT INTO chunks (lane, {_CHUNK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (lane_number, row.row, *row[2:]),
+    )
+
+
+def select_chunks(
+    connection: sqlite3.Connection, lane_number: int, lane: Lane, after: int, max_items: int
+) -> list[ChunkRow]:
+    """Rows of a lane after row ``after``, until they have ``max_items`` items; unchecked."""
+    found: list[ChunkRow] = []
+    items = 0
+    query = f"SELECT {_CHUNK} FROM chunks INDEXED BY chunks_by_lane WHERE lane = ? AND row > ? ORDER BY row"
+    for row, *facts in connection.execute(query, (lane_number, after)):
+        found.append(ChunkRow(row, lane, *facts))
+        items += found[-1].events if isinstance(found[-1].events, int) else 0
+        if items >= max_items:
+            break
+    return found
+
+
+def scan_chunks(
+    connection: sqlite3.Connection, names: Mapping[int, Iterable[Lane]], after: int
+) -> Iterator[list[ChunkRow]]:
+    """All rows after row ``after``, in order, each once for every name that its lane may have; unchecked."""
+    query = f"SELECT lane, {_CHUNK} FROM chunks NOT INDEXED WHERE row > ? ORDER BY row"
+    for number, row, *facts in connection.execute(query, (after,)):
+        yield [ChunkRow(row, lane, *facts) for lane in names.get(number, ())]
+
+
+def row_facts(connection: sqlite3.Connection, row: int) -> RowFacts | None:
+    found = connection.execute(
+        "SELECT lane, events, length(body) FROM chunks WHERE row = ?", (row,)
+    ).fetchone()
+    return RowFacts(*found) if found else None
+
+
+def delete_chunk(connection: sqlite3.Connection, row: int) -> None:
+    connection.execute("DELETE FROM chunks WHERE row = ?", (row,))
+
+
+def next_row(connection: sqlite3.Connection, after: int) -> int | None:
+    """The first row after ``after``, found without reading its body."""
+    (row,) = connection.execute("SELECT min(row) FROM chunks NOT INDEXED WHERE row > ?", (after,)).fetchone()
+    return row  # type: ignore[no-any-return]  # An INTEGER PRIMARY KEY, or NULL where there is none.
+
+
+def newest_row(connection: sqlite3.Connection) -> int:
+    (row,) = connection.execute("SELECT max(row) FROM chunks").fetchone()
+    return row or 0
+
+
+def oldest_append(connection: sqlite3.Connection) -> float | None:
+    """When the oldest chunk came, seconds since the epoch."""
+    found = connection.execute("SELECT appended_at FROM chunks ORDER BY row LIMIT 1").fetchone()
+    return found[0] if found else None
+
+
+def write_sessions(connection: sqlite3.Connection, sessions: Mapping[bytes, int], now: float) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?)",
+        [(session, last, now, seal(session, last)) for session, last in sessions.items()],
+    )
+
+
+def select_session(connection: sqlite3.Connection, session: bytes) -> int | None:
+    """The session's last sequence; None if there is none, or none that its seal vouches for."""
+    found = connection.execute("SELECT last, seal FROM sessions WHERE session = ?", (session,)).fetchone()
+    return found[0] if found and found[1] == seal(session, found[0]) else None
+
+
+def sessions_before(connection: sqlite3.Connection, time: float) -> list[bytes]:
+    return [
+        row[0] for row in connection.execute("SELECT session FROM sessions WHERE touched_at < ?", (time,))
+    ]
+
+
+def delete_sessions(connection: sqlite3.Connection, sessions: Iterable[bytes]) -> None:
+    connection.executemany("DELETE FROM sessions WHERE session = ?", [(session,) for session in sessions])
+
+
+def write_application(connection: sqlite3.Connection, application: Application) -> None:
+    settings = msgpack.packb(application.to_wire())
+    connection.execute(
+        "INSERT OR REPLACE INTO applications VALUES (?, ?, ?)",
+        (application.application_id, settings, seal(settings)),
+    )
+
+
+def select_applications(connection: sqlite3.Connection) -> Iterator[Application]:
+    """Those whose settings are intact; the others are told again with their workers' next HELLO."""
+    for settings, sealed in connection.execute("SELECT settings, seal FROM applications"):
+        if isinstance(settings, bytes) and seal(settings) == sealed:
+            with suppress(ValueError):  # Another version may have taken settings that this one refuses.
+                yield Application.from_wire(msgpack.unpackb(settings))

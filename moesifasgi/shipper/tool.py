@@ -1,0 +1,59 @@
+"""What a tool asks a running shipper over its socket: its status, or to deliver now."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from moesifasgi.unix_socket import connected
+from moesifasgi.wire.codec import decode, encode
+from moesifasgi.wire.frame import FrameDecoder, frame
+from moesifasgi.wire.messages import Drain, Drained, Message, Refused, StatusReply, StatusRequest
+
+READ_BYTES = 64 * 1024
+
+
+class NoShipper(Exception):
+    """Nobody answers at the socket, or not as a shipper does; the text says what was found."""
+
+
+def ask_status(path: Path, timeout_s: float = 5.0) -> dict[str, Any]:
+    """The status document (``interface.md``). Raises NoShipper."""
+    answer = _ask(path, StatusRequest(), timeout_s)
+    if not isinstance(answer, StatusReply):
+        raise NoShipper(f"{path}: expected a status, got {type(answer).__name__}")
+    return answer.status
+
+
+def ask_flush(path: Path, timeout_s: float) -> Drained:
+    """Have everything received so far delivered, and wait for it. Raises NoShipper, TimeoutError."""
+    answer = _ask(path, Drain(1, give_up=False), timeout_s)
+    if not isinstance(answer, Drained):
+        raise NoShipper(f"{path}: expected the answer to a drain, got {type(answer).__name__}")
+    return answer
+
+
+def _ask(path: Path, question: Message, timeout_s: float) -> Message:
+    with _open(path, timeout_s) as shipper:
+        shipper.sendall(frame(encode(question)))
+        decoder = FrameDecoder()
+        while (payload := decoder.next_payload()) is None:
+            data = shipper.recv(READ_BYTES)
+            if not data:
+                raise NoShipper(f"{path}: the shipper closed the connection")
+            decoder.feed(data)
+    answer = decode(payload)
+    if isinstance(answer, Refused):
+        raise NoShipper(f"{path}: the shipper refused: {answer.reason}")
+    return answer
+
+
+@contextlib.contextmanager
+def _open(path: Path, timeout_s: float) -> Iterator[socket.socket]:
+    try:
+        shipper = connected(path, timeout_s)
+    except OSError as error:
+        raise NoShipper(f"{path}: {error.strerror or error}") from error
+    with shipper:
+        yield shipper

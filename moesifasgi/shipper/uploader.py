@@ -1,0 +1,157 @@
+"""One request to the collector: from encoded items to an Outcome. Knows the endpoint, nothing of batches."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from moesifasgi.shipper.compression import gzip_bytes
+from moesifasgi.shipper.http import Answer, Http, NoAnswer, Timeouts
+from moesifasgi.shipper.lane import ORDERED_STREAMS
+from moesifasgi.shipper.outcome import Delivered, Outcome
+from moesifasgi.shipper.payload import pack
+from moesifasgi.shipper.retry import classify, classify_error
+from moesifasgi.shipper.spool import Lane
+from moesifasgi.version import VERSION
+from moesifasgi.wire.application import Application
+
+OnTags = Callable[[str, str | None, str | None], None]
+"""(application_id, config_tag, rules_tag), as an answer named them. Called on an upload thread."""
+OnUpload = Callable[[str, float], None]
+"""(code, seconds) of each finished request, for a histogram. Called on an upload thread."""
+NO_ANSWER = "none"
+"""The code under which requests without an answer are counted."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What was asked of the collector for one application. ``last_success`` is monotonic, in seconds."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
+    in_flight: int = 0
+    last_success: float | None = None
+
+
+class Uploads(Protocol):
+    """What the delivery loop needs of an uploader."""
+
+    def upload(
+        self, lane: Lane, application: Application, bodies: Sequence[bytes], *, retry: bool = False
+    ) -> Outcome: ...
+
+    def traffic(self, application_id: str) -> Traffic: ...
+
+    def close(self) -> None: ...
+
+
+class Uploader:
+    """Uploads for any number of applications, from any number of threads. Holds one client per way out."""
+
+    def __init__(
+        self,
+        *,
+        timeouts: Timeouts | None = None,
+        on_tags: OnTags | None = None,
+        on_upload: OnUpload | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._timeouts = timeouts
+        self._on_tags = on_tags
+        self._on_upload = on_upload
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str | None, str | None, int], Http] = {}
+        self._traffic: dict[str, Traffic] = {}
+        self._closed = False
+
+    def upload(
+        self, lane: Lane, application: Application, bodies: Sequence[bytes], *, retry: bool = False
+    ) -> Outcome:
+        """Upload encoded items as one batch and say what came of it. ``retry``: these were tried before."""
+        url = f"{application.base_uri.rstrip('/')}/v1/{lane.stream}/batch"
+        compressed = gzip_bytes(pack(bodies))
+        self._began(lane.application_id, retry)
+        started = time.monotonic()
+        code = NO_ANSWER
+        try:
+            answer = self._client(application).post(url, compressed, _headers(application))
+            code = str(answer.status)
+        except NoAnswer as error:
+            return classify_error(error)
+        finally:
+            self._ended(lane.application_id, code, time.monotonic() - started)
+        return self._outcome(lane.application_id, answer)
+
+    def traffic(self, application_id: str) -> Traffic:
+        """A copy of one application's counters."""
+        with self._lock:
+            held = self._traffic.get(application_id, Traffic())
+            return Traffic(Counter(held.requests), held.retries, held.in_flight, held.last_success)
+
+    def close(self) -> None:
+        """Cut off what is under way. May be called twice; later uploads fail."""
+        with self._lock:
+            self._closed = True
+            clients = list(self._clients.values())
+        for client in clients:
+            client.close()
+
+    def _outcome(self, application_id: str, answer: Answer) -> Outcome:
+        outcome = classify(answer.status, answer.headers, self._wall())
+        if isinstance(outcome, Delivered):
+            with self._lock:
+                self._traffic[application_id].last_success = time.monotonic()
+            self._tell_tags(application_id, answer)
+        return outcome
+
+    def _tell_tags(self, application_id: str, answer: Answer) -> None:
+        config, rules = (answer.headers.get(f"X-Moesif-{name}") for name in ("Config-ETag", "Rules-Tag"))
+        if self._on_tags is not None and (config or rules):
+            self._on_tags(application_id, config, rules)
+
+    def _client(self, application: Application) -> Http:
+        connections = application.concurrent_uploads + len(ORDERED_STREAMS)
+        key = (application.http_proxy, application.ca_bundle, connections)
+        with self._lock:
+            if self._closed:
+                raise NoAnswer("the shipper is leaving")
+            if key not in self._clients:
+                self._clients[key] = Http(
+                    proxy=application.http_proxy,
+                    ca_bundle=application.ca_bundle,
+                    connections=connections,
+                    timeouts=self._timeouts,
+                )
+            return self._clients[key]
+
+    def _began(self, application_id: str, retry: bool) -> None:
+        with self._lock:
+            traffic = self._traffic.setdefault(application_id, Traffic())
+            traffic.in_flight += 1
+            traffic.retries += retry
+
+    def _ended(self, application_id: str, code: str, seconds: float) -> None:
+        with self._lock:
+            traffic = self._traffic[application_id]
+            traffic.in_flight -= 1
+            traffic.requests[code] += 1
+        if self._on_upload is not None:
+            self._on_upload(code, seconds)
+
+
+def user_agent(application: Application) -> str:
+    """``moesifasgi/<version>``, and the application's own suffix."""
+    suffix = f" {application.user_agent_suffix}" if application.user_agent_suffix else ""
+    return f"moesifasgi/{VERSION}{suffix}"
+
+
+def _headers(application: Application) -> dict[str, str]:
+    return {
+        "X-Moesif-Application-Id": application.application_id,
+        "Content-Type": "application/json; charset=utf-8",
+        "Content-Encoding": "gzip",
+        "User-Agent": user_agent(application),
+    }

@@ -1,0 +1,58 @@
+"""Unix stream sockets by path, for both ends; also where the path is longer than the kernel's 107 bytes."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+LONGEST_PATH_BYTES = 100
+"""Longer ones go through a descriptor of their directory (sun_path holds 108 bytes with its end)."""
+
+
+@contextlib.contextmanager
+def _address(path: Path) -> Iterator[str]:
+    if len(os.fsencode(path)) <= LONGEST_PATH_BYTES:
+        yield str(path)
+        return
+    if not Path("/proc/self/fd").is_dir():
+        raise OSError(f"the socket path is longer than {LONGEST_PATH_BYTES} bytes: {path}")
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+def connected(path: Path, timeout_s: float) -> socket.socket:
+    """A stream socket connected to ``path``. OSError where nobody listens there."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.settimeout(timeout_s)
+        with _address(path) as address:
+            made.connect(address)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def listening(path: Path, mode: int, backlog: int = 128) -> socket.socket:
+    """A non-blocking listener at ``path``, in place of a stale socket there.
+
+    The caller owns the path (holds its lock). FileExistsError if something other than a socket is there.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_socket()):
+        raise FileExistsError(f"{path} exists and is not a socket")
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _address(path) as address:
+            made.bind(address)
+        path.chmod(mode)
+        made.listen(backlog)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    return made

@@ -1,0 +1,93 @@
+"""The update calls: users, companies, subscriptions and actions, offered like any event, back at once."""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from moesifasgi.event.jsonable import jsonable
+from moesifasgi.recorder import Recorder
+from moesifasgi.wire.messages import Kind
+
+Update = Mapping[str, Any] | str | bytes | object
+"""A dict, its JSON text, or a moesifapi model."""
+
+_REQUIRED = {
+    Kind.USER: "user_id",
+    Kind.COMPANY: "company_id",
+    Kind.SUBSCRIPTION: "subscription_id",
+    Kind.ACTION: "action_name",
+}
+
+
+class Updates:
+    """The update calls over one recorder. None raises: an update that cannot be is logged and counted."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._updates = recorder
+
+    def update_user(self, user: Update) -> None:
+        """Create or update one user; ``user_id`` is required."""
+        self._offer(Kind.USER, user)
+
+    def update_users_batch(self, users: Iterable[Update]) -> None:
+        """Create or update several users."""
+        self._offer_all(Kind.USER, users)
+
+    def update_company(self, company: Update) -> None:
+        """Create or update one company; ``company_id`` is required."""
+        self._offer(Kind.COMPANY, company)
+
+    def update_companies_batch(self, companies: Iterable[Update]) -> None:
+        """Create or update several companies."""
+        self._offer_all(Kind.COMPANY, companies)
+
+    def update_subscription(self, subscription: Update) -> None:
+        """Create or update one subscription; ``subscription_id`` is required."""
+        self._offer(Kind.SUBSCRIPTION, subscription)
+
+    def update_subscriptions_batch(self, subscriptions: Iterable[Update]) -> None:
+        """Create or update several subscriptions."""
+        self._offer_all(Kind.SUBSCRIPTION, subscriptions)
+
+    def send_action(self, action: Update) -> None:
+        """Record one action of a user's; ``action_name`` is required."""
+        self._offer(Kind.ACTION, action)
+
+    def send_actions_batch(self, actions: Iterable[Update]) -> None:
+        """Record several actions."""
+        self._offer_all(Kind.ACTION, actions)
+
+    def _offer(self, kind: Kind, update: Update) -> None:
+        try:
+            content = _content(update)
+            if not content.get(_REQUIRED[kind]):
+                raise ValueError(f"{_REQUIRED[kind]} is required")
+        except (ValueError, TypeError) as error:
+            self._updates.refuse(kind, str(error))
+            return
+        if kind is Kind.ACTION:
+            # The collector deduplicates actions on it; made here, so that every retry carries the same.
+            content.setdefault("transaction_id", str(uuid.uuid4()))
+        self._updates.hand_over(kind, content)
+
+    def _offer_all(self, kind: Kind, updates: Iterable[Update]) -> None:
+        try:
+            each = json.loads(updates) if isinstance(updates, (str, bytes)) else list(updates)
+        except (ValueError, TypeError) as error:
+            self._updates.refuse(kind, str(error))
+            return
+        for update in each:
+            self._offer(kind, update)
+
+
+def _content(update: Update) -> dict[str, Any]:
+    """An update as the map that the collector takes. ValueError says what was expected."""
+    if isinstance(update, (str, bytes)):
+        update = json.loads(update)
+    elif not isinstance(update, Mapping) and hasattr(update, "to_dictionary"):
+        update = update.to_dictionary()
+    content = jsonable(update)
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a dict, its JSON or a moesifapi model, got {type(update).__name__}")
+    return content

@@ -1,0 +1,113 @@
+"""Messages ↔ payload bytes: a msgpack array whose first element says which message it is.
+
+EVENT is laid out by hand, so that the worker packs its header with one ``struct`` call and the shipper reads
+it without decoding (or trusting) what it carries. It is still a legal msgpack array of five:
+
+    0x95  type  kind  key  0xcf sequence(u64)  payload
+    array fixint fixint fixint uint64            one msgpack object
+"""
+
+import struct
+from typing import Any, get_args, get_type_hints
+
+import msgpack
+
+from moesifasgi.wire.messages import (
+    Ack,
+    Bye,
+    Drain,
+    Drained,
+    Event,
+    Hello,
+    Message,
+    Policy,
+    Refused,
+    Stats,
+    StatusReply,
+    StatusRequest,
+    Welcome,
+)
+
+MAX_KEY = 127
+"""Applications in one worker process: the key is a msgpack fixint."""
+EVENT_HEADER_BYTES = 13
+_EVENT_TYPE = 3
+_EVENT_HEADER = struct.Struct(">BBBBBQ")
+_TYPES: dict[int, type[Any]] = {
+    1: Hello,
+    2: Welcome,
+    _EVENT_TYPE: Event,
+    4: Ack,
+    5: Policy,
+    6: Stats,
+    7: Drain,
+    8: Drained,
+    9: Bye,
+    10: Refused,
+    11: StatusRequest,
+    12: StatusReply,
+}
+_CODES = {message: code for code, message in _TYPES.items()}
+_CONTROL_LIMITS = {"max_str_len": 1 << 20, "max_bin_len": 1 << 20, "max_array_len": 4096, "max_map_len": 4096}
+
+
+class MalformedMessage(ValueError):
+    """The peer sent what this wire does not know; the text says what was expected."""
+
+
+def encode(message: Message) -> bytes:
+    """Any message as payload bytes, without its length prefix."""
+    if isinstance(message, Event):
+        return event_header(message.kind, message.key, message.sequence) + message.payload
+    packed: bytes = msgpack.packb([_CODES[type(message)], *message])
+    return packed
+
+
+def event_header(kind: int, key: int, sequence: int) -> bytes:
+    """What stands before an event's own msgpack object; ``EVENT_HEADER_BYTES`` long."""
+    return _EVENT_HEADER.pack(0x95, _EVENT_TYPE, kind, key, 0xCF, sequence)
+
+
+def decode(payload: bytes) -> Message:
+    """One payload as a message. An Event's own payload is left undecoded. Raises MalformedMessage."""
+    if payload[:2] == b"\x95\x03":
+        return _decode_event(payload)
+    try:
+        fields = msgpack.unpackb(payload, **_CONTROL_LIMITS)
+    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise MalformedMessage(f"a payload is one msgpack array: {type(error).__name__}") from error
+    if not isinstance(fields, list) or not fields:
+        raise MalformedMessage("a payload is a msgpack array that starts with the message's type")
+    message = _TYPES.get(fields[0]) if isinstance(fields[0], int) else None
+    if message is None or message is Event:
+        raise MalformedMessage(f"unknown message type {str(fields[0])[:20]!r}")
+    return _checked(message, fields[1:])
+
+
+def _decode_event(payload: bytes) -> Event:
+    if len(payload) <= EVENT_HEADER_BYTES:
+        raise MalformedMessage(f"an event frame is longer than its header of {EVENT_HEADER_BYTES} bytes")
+    _, _, kind, key, marker, sequence = _EVENT_HEADER.unpack_from(payload)
+    if marker != 0xCF or kind > MAX_KEY or key > MAX_KEY:
+        raise MalformedMessage("an event frame has kind, key and a 64-bit sequence in its header")
+    return Event(kind, key, sequence, payload[EVENT_HEADER_BYTES:])
+
+
+def _checked(message: type[Any], values: list[Any]) -> Message:
+    names = message._fields
+    if len(values) < len(names):
+        raise MalformedMessage(f"{message.__name__} has {len(names)} fields, not {len(values)}")
+    for name, value, expected in zip(names, values, _FIELD_TYPES[message], strict=False):
+        # A bool is an int to isinstance, but not on this wire.
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+            raise MalformedMessage(f"{message.__name__}.{name} is not a {expected.__name__}")
+    made: Message = message(*values[: len(names)])
+    return made
+
+
+def _field_types(message: type[Any]) -> tuple[type, ...]:
+    hints = get_type_hints(message)
+    return tuple(getattr(hints[name], "__origin__", hints[name]) for name in message._fields)
+
+
+_FIELD_TYPES = {message: _field_types(message) for message in get_args(Message)}

@@ -1,0 +1,120 @@
+"""The messages of the wire, as values. ``codec`` says how they look as bytes.
+
+    worker → shipper   HELLO, EVENT, STATS, DRAIN, BYE
+    shipper → worker   WELCOME, ACK, POLICY, DRAINED, REFUSED
+    tool → shipper     STATUS, DRAIN            shipper → tool   STATUS_REPLY, DRAINED
+
+A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO.
+"""
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+WIRE_VERSION = 1
+"""The newest version of the wire this code speaks."""
+OLDEST_WIRE_VERSION = 1
+"""The oldest one it still speaks."""
+SESSION_BYTES = 16
+"""Length of a session's id: the bytes of a uuid4."""
+
+
+class Kind(IntEnum):
+    """What an EVENT frame carries; the shipper's endpoint follows from it."""
+
+    RECORD = 0
+    """A ``Record``; the shipper builds the event."""
+    EVENT = 1
+    """A finished event object, because a mask or a rule needed it in the worker."""
+    USER = 2
+    COMPANY = 3
+    SUBSCRIPTION = 4
+    ACTION = 5
+
+
+class Hello(NamedTuple):
+    """Who is speaking. May be sent only once on a connection."""
+
+    oldest_version: int
+    newest_version: int
+    session: bytes
+    """One worker process's life on the wire: 16 random bytes, new after a fork."""
+    base: int
+    """The first sequence that is not acknowledged; the worker will resend from here."""
+    pid: int
+    sdk_version: str
+    applications: list[dict[str, Any]]
+    """``Application.to_wire()`` of each; the index is the key that EVENT frames use."""
+
+
+class Welcome(NamedTuple):
+    version: int
+    last: int
+    """The last sequence of this session that is in the spool; the worker resumes after it."""
+    pid: int
+    sdk_version: str
+
+
+class Event(NamedTuple):
+    kind: int
+    key: int
+    sequence: int
+    payload: bytes
+    """One msgpack object: an array (``Record``) or a map. Not decoded here."""
+
+
+class Ack(NamedTuple):
+    sequence: int
+    """The shipper has taken responsibility for all frames up to and including this one."""
+
+
+class Policy(NamedTuple):
+    """What the dashboard decided for one application."""
+
+    key: int
+    document: dict[str, Any]
+
+
+class Stats(NamedTuple):
+    ring_events: int
+    ring_bytes: int
+    counters: dict[str, int]
+
+
+class Drain(NamedTuple):
+    """Deliver now all that came before; ``token`` comes back in the answer."""
+
+    token: int
+    give_up: bool
+    """True (a leaving worker): answer at once if the collector is known to fail. False (flush): wait."""
+
+
+class Drained(NamedTuple):
+    token: int
+    delivered: bool
+    """False: what is left stays in the spool, for ``reason``."""
+    reason: str
+
+
+class Bye(NamedTuple):
+    """The session is over: it will not come back, its row can go."""
+
+    final_sequence: int
+
+
+class Refused(NamedTuple):
+    """The shipper will not serve this peer; the connection closes after it."""
+
+    reason: str
+
+
+class StatusRequest(NamedTuple):
+    pass
+
+
+class StatusReply(NamedTuple):
+    status: dict[str, Any]
+
+
+Message = (
+    Hello | Welcome | Event | Ack | Policy | Stats | Drain | Drained | Bye | Refused | StatusRequest | StatusReply
+)

@@ -1,0 +1,50 @@
+"""P1: the CPU that capture adds to a request, with no user functions.
+
+Every variant is the same FastAPI application in a process of its own; a figure is what a variant costs more
+than the bare application did in the same round.
+"""
+
+import json
+import sys
+
+from benchmarks.published import published_python
+from benchmarks.table import Row, Target
+from benchmarks.workbench import Subject, Workbench, added
+from moesifasgi.inspector import Collector
+
+MODULE = "benchmarks.subjects.asgi"
+APPLICATION_ID = "benchmark-application-id-of-the-usual-length-0123456789"
+
+
+def measure(bench: Workbench) -> list[Row]:
+    """Ours beside the floor, the published package, and a BaseHTTPMiddleware that does nothing."""
+    samples = bench.alternate(_subjects(bench))
+    extra = {name: added(samples, name, "bare") * 1e6 for name in samples}
+
+    def row(other: str, title: str, target: Target | None) -> Row:
+        what = "CPU added a request, no hooks"
+        return Row("P1", what, "µs", extra["ours"], extra[other], title, target, {"cpu_s": samples})
+
+    return [
+        row("floor", "floor", Target(1.5, "≤ 1.5")),
+        row("published", "moesifasgi 1.1.8", Target(1 / 15, "≤ 1/15")),
+        row("base-http", "BaseHTTPMiddleware, empty", Target(1.0, "< 1")),
+        row("no-op", "ASGI wrapper, empty", None),
+    ]
+
+
+def _subjects(bench: Workbench) -> dict[str, Subject]:
+    path = str(bench.directory / "sink")
+    bench.subject("sink", sys.executable, "benchmarks.subjects.sink", path).turn(0)
+    collector = bench.stack.enter_context(Collector())
+    shipped = {"APPLICATION_ID": APPLICATION_ID, "BASE_URI": collector.url}
+    # No standalone shipper of this machine may stand in for the embedded one.
+    ours = {**shipped, "SPOOL_DIR": f"{path}-spool", "SHIPPER_SOCKET": f"{path}-none", "SHIPPER_LINGER": 1}
+    return {
+        "bare": bench.subject("bare", sys.executable, MODULE, "bare"),
+        "floor": bench.subject("floor", sys.executable, MODULE, "floor", path),
+        "ours": bench.subject("ours", sys.executable, MODULE, "moesif", json.dumps(ours)),
+        "no-op": bench.subject("no-op", sys.executable, MODULE, "no-op"),
+        "base-http": bench.subject("base-http", sys.executable, MODULE, "base-http"),
+        "published": bench.subject("published", published_python(), MODULE, "moesif", json.dumps(shipped)),
+    }

@@ -1,0 +1,91 @@
+"""Forms: fields by name, repeated ones in lists, files without their content."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moesifasgi.event.body import stored_body
+from moesifasgi.event.form import MAX_FIELDS, multipart_fields, urlencoded_fields
+
+PART = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+FILE = (
+    b'--b\r\ncontent-disposition: form-data; name="f"; filename="a \\"b\\".png"\r\n'
+    b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\r\n\xff\r\n"
+)
+
+
+def test_repeated_fields_of_a_urlencoded_form_become_a_list():
+    """A12: only the last of repeated fields was kept."""
+    assert urlencoded_fields(b"a=1&b=x+y&a=2&c=&d=%C3%A9") == {"a": ["1", "2"], "b": "x y", "c": "", "d": "é"}
+
+
+def test_repeated_fields_of_a_multipart_form_become_a_list():
+    """A12: only the last of repeated fields was kept, and multipart broke the application's receive."""
+    body = PART % (b"a", b"1") + PART % (b"a", b"2\r\n3") + PART % (b"b", b"") + b"--b--\r\n"
+    assert multipart_fields(body, "b") == {"a": ["1", "2\r\n3"], "b": ""}
+
+
+def test_a_file_is_described_without_its_content():
+    described = {"filename": 'a "b".png', "content_type": "image/png", "size": 9}
+    assert multipart_fields(b"preamble\r\n" + FILE + b"--b--", "b") == {"f": described}
+
+
+def test_a_form_body_is_stored_as_json_with_its_fields():
+    body = stored_body(b"a=1", {"content-type": "Application/X-WWW-Form-Urlencoded; charset=utf-8"})
+    assert body is not None
+    assert (body.content, body.transfer_encoding) == ({"a": "1"}, "json")
+
+
+def test_a_multipart_body_is_stored_as_json_with_its_fields():
+    raw = PART % (b"a", b"1") + b"--b--\r\n"
+    body = stored_body(raw, {"content-type": 'multipart/form-data; boundary="b"'})
+    assert body is not None
+    assert (body.content, body.transfer_encoding) == ({"a": "1"}, "json")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"nothing",
+        PART % (b"a", b"1"),
+        b"--b\r\n\r\nno name\r\n--b--",
+        b"--b\r\nContent-Disposition: form-data; name=a\r\n--b--",
+        b"--bc\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--",
+        (PART % (b"a", b"1")) * (MAX_FIELDS + 1) + b"--b--",
+    ],
+    ids=["no form", "no end", "no name", "no content", "a longer boundary", "too many fields"],
+)
+def test_a_multipart_form_that_keeps_to_no_format_is_stored_whole(raw):
+    body = stored_body(raw, {"content-type": "multipart/form-data; boundary=b"})
+    assert body is not None
+    assert base64.b64decode(body.content) == raw
+
+
+def test_as_many_fields_as_are_allowed_are_read():
+    assert len(multipart_fields((PART % (b"a", b"1")) * MAX_FIELDS + b"--b--", "b")["a"]) == MAX_FIELDS
+
+
+@pytest.mark.parametrize("boundary", ["", "x" * 71])
+def test_a_multipart_form_needs_a_sane_boundary(boundary):
+    with pytest.raises(ValueError, match="boundary"):
+        multipart_fields(b"", boundary)
+
+
+def test_more_fields_than_any_form_parser_accepts_are_refused():
+    with pytest.raises(ValueError):
+        urlencoded_fields(b"a=1&" * (MAX_FIELDS + 1))
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"--b", b"\r\n", b"--", b"a", b'content-disposition: form-data; name="a"', b"\xff"])
+    )
+)
+def test_any_multipart_body_gives_fields_or_a_value_error(pieces):
+    try:
+        fields = multipart_fields(b"".join(pieces), "b")
+    except ValueError:
+        return
+    assert all(isinstance(name, str) for name in fields)
