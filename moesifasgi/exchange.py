@@ -111,16 +111,30 @@ class Exchange:
                 self.request_body.add(data)
             if not message.get("more_body"):
                 self._request_complete = True
-        elif message.get("type") == "http.disconnect" and not self.finished:
+        elif message.get("type") == "http.disconnect":
+            self.client_left()
+
+    def starting(self, message: Message, *, identified: bool) -> Message:
+        """``http.response.start`` as it goes out; the application's own message is untouched.
+
+        ``identified``: with the transaction id among its headers.
+        """
+        headers = message.get("headers") or ()
+        if not identified and isinstance(headers, (list, tuple)):
+            return message
+        added = ((TRANSACTION_HEADER, self.transaction_id.encode("ascii")),) if identified else ()
+        # A list: a generator of headers can be read only once, and the server reads it too.
+        return {**message, "headers": [*headers, *added]}
+
+    def client_left(self) -> None:
+        """The server said so: by a message, or by refusing to take more of the response."""
+        if not self.finished:
             self._disconnected = True
 
-    def identified(self, message: Message) -> Message:
-        """``http.response.start`` with the transaction id among its headers; the application's is untouched."""
-        headers = [*(message.get("headers") or ()), (TRANSACTION_HEADER, self.transaction_id.encode("ascii"))]
-        return {**message, "headers": headers}
-
     def sent(self, message: Mapping[str, Any]) -> bool:
-        """A message that the server took from ``send``; True if the response is over with it."""
+        """A message that the server took from ``send``; True if the response is over with it (said once)."""
+        if self.finished:
+            return False
         kind = message.get("type")
         if kind == "http.response.body":
             data = message.get("body")
@@ -135,17 +149,19 @@ class Exchange:
             self._response_headers = _pairs(message.get("headers"))
             self._trailers_follow = bool(message.get("trailers"))
         elif kind == "http.response.trailers":
-            self._response_headers += _pairs(message.get("headers"))
+            self._response_headers = [*self._response_headers, *_pairs(message.get("headers"))]
             return not message.get("more_trailers") and self._over(Ending.COMPLETE)
         elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
             # The server reads the file itself: the body is not seen, and not recorded.
+            self.response_body.limit_bytes = None
             return not message.get("more_body") and not self._trailers_follow and self._over(Ending.COMPLETE)
         return False
 
     def ended(self, error: BaseException | None, *, cancelled: bool) -> None:
         """The application returned or raised, and the response was not over."""
         self.finished = True
-        if cancelled or (self._disconnected and (error is None or isinstance(error, OSError))):
+        if cancelled or self._disconnected:
+            # Frameworks raise errors of their own where the client has left; nobody gets an answer any more.
             self._ending = Ending.DISCONNECTED
         elif error is not None:
             self._ending = Ending.FAILED

@@ -26,6 +26,7 @@ class Lifespan:
         self._receive = receive
         self._send = send
         self._touched = False
+        self._stopping = False
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Run the application's lifespan, or one in its place if it knows none."""
@@ -34,7 +35,11 @@ class Lifespan:
         except Exception:
             if self._touched:
                 raise
-            # The specification lets an application refuse the scope at once; servers then go on without
+        finally:
+            # The application ended without an answer to shutdown.
+            await self._drain()
+        if not self._touched:
+            # An application may refuse the scope at once, or return from it; servers then go on without
             # lifespan. Answering in its place keeps the drain.
             await self._stand_in()
 
@@ -43,6 +48,7 @@ class Lifespan:
         message = await self._receive()
         if message.get("type") == "lifespan.startup":
             self._channel.start()
+        self._stopping = message.get("type") == "lifespan.shutdown"
         return message
 
     async def send(self, message: Message) -> None:
@@ -61,6 +67,10 @@ class Lifespan:
                 return
 
     async def _drain(self) -> None:
+        """Once, when the server has asked to shut down."""
+        if not self._stopping:
+            return
+        self._stopping = False
         # Loaded here: the application's server has loaded it already, a script with update calls has not.
         from anyio import to_thread
 

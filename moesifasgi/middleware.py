@@ -37,7 +37,6 @@ class MoesifMiddleware(Updates):
             logger.warning("%s", warning)
         self._recorder = Recorder(loaded, channel_for(loaded))
         self._shutdown_timeout_s = loaded.queue.shutdown_timeout_s
-        self._identified = not loaded.capture.disabled_transaction_id
         super().__init__(self._recorder)
         remember_recorder(self._recorder)
 
@@ -55,22 +54,19 @@ class MoesifMiddleware(Updates):
         if exchange is None:
             await self.app(scope, receive, send)
             return
-        await _Tap(exchange, self._recorder, receive, send, self._identified).run(self.app, scope)
+        await _Tap(exchange, self._recorder, receive, send).run(self.app, scope)
 
 
 class _Tap:
     """The application's ``receive`` and ``send`` for one request."""
 
-    __slots__ = ("_exchange", "_identified", "_receive", "_recorder", "_send")
+    __slots__ = ("_exchange", "_receive", "_recorder", "_send")
 
-    def __init__(
-        self, exchange: Exchange, recorder: Recorder, receive: Receive, send: Send, identified: bool
-    ) -> None:
+    def __init__(self, exchange: Exchange, recorder: Recorder, receive: Receive, send: Send) -> None:
         self._exchange = exchange
         self._recorder = recorder
         self._receive = receive
         self._send = send
-        self._identified = identified
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         exchange = self._exchange
@@ -87,18 +83,21 @@ class _Tap:
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._exchange.received(message)
+        self._recorder.received(self._exchange, message)
         return message
 
     async def send(self, message: Message) -> None:
         exchange = self._exchange
-        if self._identified and message["type"] == "http.response.start":
-            message = exchange.identified(message)
-        await self._send(message)
+        message = self._recorder.outgoing(exchange, message)
+        try:
+            await self._send(message)
+        except OSError:
+            # How a server says that nobody listens any more (ASGI 2.4).
+            exchange.client_left()
+            raise
         # After the server took it: the exchange ends with the last byte, not with what the application
         # does after it (background tasks).
-        if exchange.sent(message):
-            self._recorder.finish(exchange)
+        self._recorder.sent(exchange, message)
 
 
 def _is_cancellation(error: BaseException) -> bool:

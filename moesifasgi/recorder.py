@@ -1,6 +1,6 @@
 """From a finished exchange to the channel: pack, offer, count. The boundary that nothing is raised across.
 
-One Recorder per middleware. ``begin`` and ``finish`` are called on the request path; whatever goes wrong in
+One Recorder per middleware. ``begin`` to ``finish`` are called on the request path; whatever goes wrong in
 them is counted, logged at most once a minute, and costs that one event.
 """
 
@@ -15,7 +15,7 @@ import msgpack
 
 from moesifasgi.channel import Channel
 from moesifasgi.event.record import Record
-from moesifasgi.exchange import Exchange, Scope
+from moesifasgi.exchange import Exchange, Message, Scope
 from moesifasgi.policy.sampling import weight_of
 from moesifasgi.quiet import say
 from moesifasgi.settings import CaptureSettings, Settings
@@ -32,8 +32,6 @@ class _Packer(threading.local):
 
 
 _packer = _Packer()
-
-
 _first: "Recorder | None" = None
 
 
@@ -58,6 +56,7 @@ class Recorder:
         self._request_limit_bytes = capture.max_body_bytes if capture.log_request_body else None
         self._response_limit_bytes = capture.max_body_bytes if capture.log_response_body else None
         self._capture = capture
+        self._identifies = not capture.disabled_transaction_id
         self._records_all = not (capture.exclude_methods or capture.exclude_paths) and capture.sample_rate >= 100
 
     def begin(self, scope: Scope) -> Exchange | None:
@@ -69,11 +68,39 @@ class Recorder:
                 scope, str(uuid.uuid4()), time.time(), self._request_limit_bytes, self._response_limit_bytes
             )
         except Exception as error:  # noqa: BLE001  (the boundary: see the module)
+            self.channel.counters.add("captured")
             self._lost("begin", error)
             return None
 
+    def received(self, exchange: Exchange, message: Message) -> None:
+        """Show the exchange what the application got."""
+        try:
+            exchange.received(message)
+        except Exception as error:  # noqa: BLE001  (the boundary: see the module)
+            self._abandon(exchange, error)
+
+    def outgoing(self, exchange: Exchange, message: Message) -> Message:
+        """What the server is to get for a message of the application's."""
+        try:
+            if message["type"] == "http.response.start":
+                return exchange.starting(message, identified=self._identifies)
+        except Exception:  # noqa: BLE001  (not a message: the server has to say so)
+            pass
+        return message
+
+    def sent(self, exchange: Exchange, message: Message) -> None:
+        """Show the exchange what the server took; the last of it ends the exchange."""
+        try:
+            over = exchange.sent(message)
+        except Exception as error:  # noqa: BLE001  (the boundary: see the module)
+            self._abandon(exchange, error)
+            return
+        if over:
+            self.finish(exchange)
+
     def finish(self, exchange: Exchange) -> None:
         """The exchange is over: hand its record over."""
+        self.channel.counters.add("captured")
         try:
             record = exchange.record(time.time(), weight_of(self._capture.sample_rate, random.random))
             self._hand_over(Kind.RECORD, record)
@@ -82,6 +109,7 @@ class Recorder:
 
     def hand_over(self, kind: Kind, content: dict[str, Any]) -> None:
         """Any other object (an update call), already checked."""
+        self.channel.counters.add("captured")
         try:
             self._hand_over(kind, content)
         except Exception as error:  # noqa: BLE001  (the boundary: see the module)
@@ -95,7 +123,6 @@ class Recorder:
 
     def _hand_over(self, kind: Kind, content: Record | dict[str, Any]) -> None:
         counters = self.channel.counters
-        counters.add("captured")
         try:
             payload = _packer.pack(content)
         except (TypeError, ValueError, OverflowError) as error:
@@ -120,8 +147,14 @@ class Recorder:
             return False
         return True
 
+    def _abandon(self, exchange: Exchange, error: Exception) -> None:
+        """The exchange met something that is no ASGI message: the application goes on without it."""
+        if not exchange.finished:
+            exchange.finished = True
+            self.channel.counters.add("captured")
+            self._lost("an exchange", error)
+
     def _lost(self, where: str, error: Exception) -> None:
-        self.channel.counters.add("captured")
         self.channel.counters.drop("internal_error")
         say(f"internal error in {where}", "an event was lost to an internal error (%s)", type(error).__name__)
 

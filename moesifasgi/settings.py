@@ -381,7 +381,7 @@ class ShipperSettings:
     """Which shipper takes the events, and how an embedded one behaves."""
 
     transport: Transport = _setting("TRANSPORT", Transport.AUTO, _one_of(Transport))
-    """`auto`: the socket if something listens on SHIPPER_SOCKET, else an embedded shipper; `unix`: the socket;
+    """`auto`: the socket if one listens on SHIPPER_SOCKET, else an embedded shipper; `unix`: the socket;
     `queue`: the queue of SHIPPER; `memory`: nowhere, for tests.
     """
     socket: str = _setting("SHIPPER_SOCKET", "/run/moesif/shipper.sock", _SOCKET_PATH)

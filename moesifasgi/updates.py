@@ -63,8 +63,8 @@ class Updates:
             content = _content(update)
             if not content.get(_REQUIRED[kind]):
                 raise ValueError(f"{_REQUIRED[kind]} is required")
-        except (ValueError, TypeError) as error:
-            self._updates.refuse(kind, str(error))
+        except Exception as error:  # noqa: BLE001  (a model's or a container's own code may raise anything)
+            self._updates.refuse(kind, f"{type(error).__name__}: {error}")
             return
         if kind is Kind.ACTION:
             # The collector deduplicates actions on it; made here, so that every retry carries the same.
@@ -73,9 +73,12 @@ class Updates:
 
     def _offer_all(self, kind: Kind, updates: Iterable[Update]) -> None:
         try:
-            each = json.loads(updates) if isinstance(updates, (str, bytes)) else list(updates)
-        except (ValueError, TypeError) as error:
-            self._updates.refuse(kind, str(error))
+            each = json.loads(updates) if isinstance(updates, (str, bytes)) else updates
+            if isinstance(each, Mapping):
+                raise ValueError("expected a list of updates, got one")
+            each = list(each)
+        except Exception as error:  # noqa: BLE001  (an iterator's own code may raise anything)
+            self._updates.refuse(kind, f"{type(error).__name__}: {error}")
             return
         for update in each:
             self._offer(kind, update)

@@ -1,6 +1,7 @@
 """The worker's counters: exact under threads, flat to read, and true to the identity."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -36,16 +37,24 @@ def test_a_snapshot_does_not_change_afterwards():
     assert counters.snapshot()["captured"] == 1
 
 
+class Interrupted(int):
+    """A number during whose addition another thread gets its turn."""
+
+    def __radd__(self, other: int) -> int:
+        time.sleep(0)
+        return int(self) + other
+
+
 def test_no_count_is_lost_between_threads():
     counters = Counters()
-    threads, rounds = 4, 5_000
+    threads, rounds = 4, 500
     together = threading.Barrier(threads)
 
     def count() -> None:
         together.wait(timeout=10)
         for _ in range(rounds):
-            counters.add("captured")
-            counters.drop("full")
+            counters.add("captured", Interrupted(1))
+            counters.drop("full", Interrupted(1))
 
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(count) for _ in range(threads)]:

@@ -42,7 +42,7 @@ from moesifasgi.wire.messages import (
 )
 from moesifasgi.wire.ring import Offer, Ring
 
-STATS_INTERVAL_S = 5.0
+STATS_INTERVAL_S = 1.0
 BACKOFF_FIRST_S = 0.05
 BACKOFF_LONGEST_S = 1.0
 """A shipper that comes back is found within this time."""
@@ -81,6 +81,7 @@ class Carrier:
         self._ring = Ring(max_events, max_bytes)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
+        self._connected: socket.socket | None = None
         self._link: Link | None = None
         self._control: deque[bytes] = deque()
         self._drains: dict[int, Outcome | None] = {}
@@ -168,8 +169,8 @@ class Carrier:
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's descriptors; its thread and its locks are not here."""
-        if self._link is not None:
-            self._link.close()
+        if self._connected is not None:
+            self._connected.close()
         if self._wakeup is not None:
             self._wakeup.close()
         self._dialer.abandon()
@@ -219,10 +220,14 @@ class Carrier:
             if not self._dialer.starting:
                 say("no shipper", "no shipper can be reached (%s); events are kept in memory", error)
             return None
+        self._connected = connected
         try:
-            link = Link(connected, self._hello())
+            hello = self._hello()
+            link = Link(connected, hello)
             with self._changed:
                 self._resume(link)
+                # One that was registered meanwhile is in no HELLO yet.
+                link.broken = len(self._applications) != len(hello.applications)
             return link
         except OSError as error:
             connected.close()
@@ -256,6 +261,7 @@ class Carrier:
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
         poller.register(link, select.POLLIN)
+        self._heard(link.decoded())
         next_stats = time.monotonic()
         while not self._closing and not link.broken:
             if time.monotonic() >= next_stats:

@@ -59,6 +59,16 @@ class Link:
             return
         self._pending = _rest(buffers, sent)
 
+    def decoded(self) -> list[Message]:
+        """The messages in what was read already: the first may have come together with WELCOME."""
+        messages = []
+        try:
+            while (payload := self._decoder.next_payload()) is not None:
+                messages.append(decode(payload))
+        except ValueError as error:
+            raise _nonsense(error) from error
+        return messages
+
     def read(self) -> list[Message]:
         """What has arrived, without waiting. OSError where the other end is gone or talks nonsense."""
         try:
@@ -68,7 +78,7 @@ class Link:
         if not data:
             raise LinkError("the shipper closed the connection")
         self._decoder.feed(data)
-        return self._decoded()
+        return self.decoded()
 
     def close(self) -> None:
         self.broken = True
@@ -80,24 +90,22 @@ class Link:
             if not data:
                 raise LinkError("the shipper closed the connection during the handshake")
             self._decoder.feed(data)
-            payload = self._decoder.next_payload()
-            if payload is None:
+            try:
+                payload = self._decoder.next_payload()
+                answer = decode(payload) if payload is not None else None
+            except ValueError as error:
+                raise _nonsense(error) from error
+            if answer is None:
                 continue
-            answer = decode(payload)
             if isinstance(answer, Refused):
                 raise LinkError(f"the shipper refused: {answer.reason}")
             if not isinstance(answer, Welcome):
                 raise LinkError("the other end did not answer HELLO with WELCOME")
             return answer
 
-    def _decoded(self) -> list[Message]:
-        messages = []
-        try:
-            while (payload := self._decoder.next_payload()) is not None:
-                messages.append(decode(payload))
-        except ValueError as error:
-            raise LinkError(f"the other end does not speak this wire: {error}") from error
-        return messages
+
+def _nonsense(error: ValueError) -> LinkError:
+    return LinkError(f"the other end does not speak this wire: {error}")
 
 
 def _rest(buffers: Sequence[bytes], sent: int) -> bytes:

@@ -1,5 +1,6 @@
 """A channel that keeps what it is offered: for tests, and for trying a configuration without a shipper."""
 
+import threading
 from typing import Any
 
 from moesifasgi.channel import Drained
@@ -17,6 +18,7 @@ class MemoryChannel:
     def __init__(self, max_events: int = 10_000, max_bytes: int = 32 * 1024 * 1024) -> None:
         self.applications: list[Application] = []
         self.events: list[Event] = []
+        self._lock = threading.Lock()
         self._ring = Ring(max_events, max_bytes)
         self.counters = Counters()
 
@@ -26,13 +28,12 @@ class MemoryChannel:
         return self.applications.index(application)
 
     def offer(self, kind: int, key: int, payload: bytes) -> Offer:
-        fate = self._ring.offer(kind, key, payload)
-        if fate is not Offer.ACCEPTED:
-            return fate
-        for framed in self._ring.take(0, 1):
-            event = decode(framed[PREFIX.size :])
-            assert isinstance(event, Event)
-            self.events.append(event)
+        with self._lock:
+            fate = self._ring.offer(kind, key, payload)
+            for framed in self._ring.take(0, 1):
+                event = decode(framed[PREFIX.size :])
+                assert isinstance(event, Event)
+                self.events.append(event)
         return fate
 
     def start(self) -> None:

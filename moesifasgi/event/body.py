@@ -43,16 +43,18 @@ def stored_body(
     raw: bytes, headers: Mapping[str, str], *, cut: bool = False, max_decoded_bytes: int = MAX_DECODED_BYTES
 ) -> StoredBody | None:
     """A body with its flat, lower-case headers; None where it is empty. What is ``cut`` stays as it is."""
-    content_encoding = headers.get("content-encoding")
+    if not raw:
+        return None
     if cut:
         return _as_base64(raw)
-    if content_encoding and raw:
+    content_encoding = headers.get("content-encoding")
+    if content_encoding:
         try:
             raw = decoded(raw, content_encoding, max_decoded_bytes)
         except Undecodable as error:
             return _as_base64(raw, error.reason)
-    if not raw:
-        return None
+        if not raw:
+            return None
     try:
         return StoredBody(_value(raw, headers.get("content-type", "")), "json")
     except (ValueError, RecursionError):

@@ -12,6 +12,7 @@ Where an event shows less than what happened, it says so in its metadata under `
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from moesifasgi.event.body import stored_body
@@ -109,7 +110,7 @@ def _is_unread(record: Record, headers: Mapping[str, str]) -> bool:
     if record.request_complete:
         return False
     announced = headers.get("content-length", "")
-    if announced.isascii() and announced.isdecimal():
+    if announced.isdecimal():
         return record.request_body_size < int(announced[:20])
     return record.request_body_size > 0 or "transfer-encoding" in headers
 
@@ -133,9 +134,16 @@ def _metadata(own: dict[str, Any] | None, notes: Notes) -> dict[str, Any] | None
 def _iso(seconds: float) -> str:
     """UTC with milliseconds and no suffix, as Moesif documents its times."""
     try:
-        return (_EPOCH + timedelta(seconds=seconds)).isoformat("T", "milliseconds")
+        second, microseconds = divmod(round(seconds * 1e6), 1_000_000)
+        return f"{_second(second)}.{microseconds // 1000:03d}"
     except (OverflowError, ValueError) as error:
         raise ValueError("a record's times are seconds since the epoch") from error
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    """Cached, because many events share their second."""
+    return (_EPOCH + timedelta(seconds=second)).isoformat()
 
 
 def _text(value: str | None) -> str | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from moesifasgi.event.jsonable import well_formed
 
-_JWT = re.compile(r"[\w=-]+\.[\w=-]+\.[\w=.-]*", re.ASCII)
+_JWT = re.compile(r"eyJ[\w-]+(?:\.[\w-]*){2,4}", re.ASCII)
+"""A token, signed or encrypted, readable or not: its header is a JSON object, so it starts with ``{"``."""
 
 
 def user_id_from(headers: Mapping[str, str], names: Iterable[str], field: str) -> str | None:
@@ -85,6 +86,9 @@ def _claim(claims: object, path: str) -> str | None:
     """The value at a dotted path, if it is a text or a number. A name that holds dots itself comes first."""
     if not isinstance(claims, dict):
         return None
+    value = claims.get(path)
+    if isinstance(value, str):
+        return value
     folded = {name.lower(): value for name, value in claims.items()}
     value = folded.get(path.lower())
     if value is None:
@@ -93,9 +97,5 @@ def _claim(claims: object, path: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _no_claim(_name: str) -> None:
-    return None
-
-
-_CLAIMS = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_claim)
+_CLAIMS = json.JSONDecoder(parse_int=str, parse_float=str)
 """Numbers stay the text that they are: an id is compared, never reckoned with."""

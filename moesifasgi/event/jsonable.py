@@ -14,10 +14,10 @@ Types that need an import are known by their module's name, so that none is impo
 
 import math
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date, datetime, time, timedelta
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 MAX_DEPTH = 100
 """Levels of maps and lists in a value; orjson itself stops at 254."""
@@ -27,7 +27,6 @@ MAX_INT, MIN_INT = 2**64 - 1, -(2**63)
 """What orjson and msgpack can write."""
 _TEXT_MODULES = frozenset({"decimal", "fractions", "ipaddress", "pathlib", "uuid"})
 _NOTHING = object()
-T = TypeVar("T")
 
 
 def jsonable(value: object, *, max_depth: int = MAX_DEPTH, max_nodes: int = MAX_NODES) -> Any:
@@ -91,18 +90,23 @@ class _Conversion:
         return _NOTHING
 
     def _map(self, items: Iterable[tuple[object, object]], depth: int) -> dict[str, Any]:
-        made = ((_key(key), self.convert(item, depth)) for key, item in self._while_room(items))
-        return {key: item for key, item in made if key is not None and item is not _NOTHING}
+        made = {}
+        for key, item in items:
+            if self._nodes_left <= 0:
+                break
+            name, value = _key(key), self.convert(item, depth)
+            if name is not None and value is not _NOTHING:
+                made[name] = value
+        return made
 
     def _list(self, items: Iterable[object], depth: int) -> list[Any]:
-        made = (self.convert(item, depth) for item in self._while_room(items))
-        return [None if item is _NOTHING else item for item in made]
-
-    def _while_room(self, items: Iterable[T]) -> Iterator[T]:
+        made = []
         for item in items:
             if self._nodes_left <= 0:
-                return
-            yield item
+                break
+            value = self.convert(item, depth)
+            made.append(None if value is _NOTHING else value)
+        return made
 
 
 def _key(key: object) -> str | None:

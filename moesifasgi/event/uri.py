@@ -13,7 +13,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 _PATH_SAFE = "/:@!$&'()*+,;=~"
-_QUERY_SAFE = _PATH_SAFE + "?%[]|"
+_RAW_PATH_SAFE = _PATH_SAFE + "%"
+_QUERY_SAFE = _RAW_PATH_SAFE + "?[]|"
+_PLAIN = re.compile(rb"[A-Za-z0-9_.~/:@!$&'()*+,;=%-]*")
+"""What needs no quoting: nearly every path and query. Quoting them anyway takes twice as long."""
 
 
 def request_uri(record: Record, host_header: str | None) -> str:
@@ -21,7 +24,7 @@ def request_uri(record: Record, host_header: str | None) -> str:
     scheme = record.scheme if record.scheme in _DEFAULT_PORTS else "http"
     uri = f"{scheme}://{_host(host_header, record.server, scheme)}{_path(record)}"
     query = record.query_string
-    return f"{uri}?{quote(query, safe=_QUERY_SAFE)}" if query else uri
+    return f"{uri}?{_quoted(query, _QUERY_SAFE)}" if query else uri
 
 
 def _host(header: str | None, server: tuple[str, int | None] | None, scheme: str) -> str:
@@ -43,7 +46,7 @@ def _path(record: Record) -> str:
     if raw is None:
         path = quote(record.path, safe=_PATH_SAFE, errors="replace")
     else:
-        path = quote(_origin_form(raw), safe=_PATH_SAFE + "%")
+        path = _quoted(_origin_form(raw), _RAW_PATH_SAFE)
     if not path.startswith("/"):
         path = "/" + path
     root = record.root_path.strip("/")
@@ -51,6 +54,10 @@ def _path(record: Record) -> str:
         return path
     prefix = "/" + quote(root, safe=_PATH_SAFE, errors="replace")
     return path if path == prefix or path.startswith(prefix + "/") else prefix + path
+
+
+def _quoted(raw: bytes, safe: str) -> str:
+    return raw.decode() if _PLAIN.fullmatch(raw) else quote(raw, safe=safe)
 
 
 def _origin_form(raw_path: bytes) -> bytes:

@@ -6,7 +6,7 @@ invalid item is refused whole (unless told otherwise), and If-None-Match is hono
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -108,19 +108,24 @@ class Contract:
         document = parsed(body)
         if in_batch and not isinstance(document, list):
             raise Refused(400, f"expected an array of {stream}")
-        now = self._clock()
-        named = ((f"$[{i}]", item) for i, item in enumerate(document)) if in_batch else [("$", document)]
-        sifted = [_arrival_or_faults(stream, item, at, now) for at, item in named]
-        good = tuple(each for each in sifted if isinstance(each, Arrival))
-        faults = [fault for each in sifted if isinstance(each, list) for fault in each]
-        upload = Upload(
-            application_id, stream, now, len(request.body), len(body), good, invalid=len(sifted) - len(good)
-        )
+        items = [(f"$[{i}]", item) for i, item in enumerate(document)] if in_batch else [("$", document)]
+        good, faults = _sifted(stream, items, now := self._clock())
+        sizes = (len(request.body), len(body))
+        upload = Upload(application_id, stream, now, *sizes, good, invalid=len(items) - len(good))
         if faults and (self.strict is Strictness.BATCH or not in_batch):
             self._store.add(upload._replace(arrivals=(), refused=len(good)))
             raise Refused(400, f"{upload.invalid} of {upload.items} invalid", tuple(faults[:MAX_FAULTS_TOLD]))
         self._store.add(upload)
         return Answer(201, headers=self._dashboard.tags(application_id) if stream == "events" else {})
+
+
+def _sifted(
+    stream: str, items: Iterable[tuple[str, Any]], now: float
+) -> tuple[tuple[Arrival, ...], list[str]]:
+    """The good ones of (path, item), and the faults of the others."""
+    sifted = [_arrival_or_faults(stream, item, at, now) for at, item in items]
+    good = tuple(each for each in sifted if isinstance(each, Arrival))
+    return good, [fault for each in sifted if isinstance(each, list) for fault in each]
 
 
 def _arrival_or_faults(stream: str, item: Any, at: str, now: float) -> Arrival | list[str]:

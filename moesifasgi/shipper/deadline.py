@@ -8,6 +8,7 @@ an error. A shutdown is seen through TLS and proxy tunnels, because it ends the 
 import contextlib
 import heapq
 import itertools
+import os
 import socket
 import threading
 import time
@@ -25,11 +26,16 @@ class Limit:
         self._sockets: list[socket.socket] = []
 
     def attach(self, sock: socket.socket) -> None:
-        """This socket is in use until the work is over; one that comes too late is shut down at once."""
+        """This socket is in use until the work is over; one that comes too late is shut down at once.
+
+        A duplicate is kept, because the owner's object may be closed while its connection lives on (by TLS,
+        which takes it over, or by an answer that ends with the connection).
+        """
+        duplicate = socket.socket(fileno=os.dup(sock.fileno()))
         with self._lock:
-            self._sockets.append(sock)
+            self._sockets.append(duplicate)
             if self.expired:
-                _shut(sock)
+                _shut(duplicate)
 
     def expire(self) -> None:
         with self._lock:
@@ -38,8 +44,10 @@ class Limit:
                 _shut(sock)
 
     def forget(self) -> None:
-        """The work is over: a late expiry must not touch sockets that serve somebody else by then."""
+        """The work is over: a late expiry must not touch connections that serve somebody else by then."""
         with self._lock:
+            for sock in self._sockets:
+                sock.close()
             self._sockets.clear()
 
 
@@ -107,6 +115,6 @@ class Deadlines:
 
 
 def _shut(sock: socket.socket) -> None:
-    # The peer may have closed it already, or the owner a moment ago: both are what was wanted.
+    # The peer may have closed it already, which is what was wanted.
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

@@ -138,7 +138,7 @@ class Delivery:
         """``applications`` by their labels, ``reasons`` why events do not arrive, and totals of uploads."""
         silent_s = self._clock.monotonic() - self._heartbeat
         stalled = [f"the delivery loop is silent for {silent_s:.0f} s"] if silent_s > STALLED_S else []
-        lost = [f"the settings of {lane.application_id[-4:]} are unknown" for lane in self._unknown]
+        lost = [f"the settings of …{lane.application_id[-4:]} are unknown" for lane in self._unknown]
         lanes = list(self._lanes.values())
         return status_of(lanes, self._uploader.traffic, self._clock.monotonic(), [*stalled, *lost])
 
@@ -178,7 +178,7 @@ class Delivery:
 
     def _wait_s(self) -> float:
         now = self._clock.monotonic()
-        situation = Situation(now, self._draining, self._close_by, self._spool_rest_until)
+        situation = Situation(now, self._undiscovered, self._draining, self._close_by, self._spool_rest_until)
         at = next_turn_at(situation, self._lanes.values(), self._drains)
         return min(MAX_TURN_S, max(0.0, at - now))
 

@@ -88,11 +88,15 @@ class Http:
         with self._deadlines.limit(self._timeouts.total_s) as limit:
             _current.limit = limit
             try:
-                return self._answer(method, url, headers, body)
+                answer = self._answer(method, url, headers, body)
             except (OSError, ValueError, HTTPError, HTTPException) as error:
                 raise NoAnswer(_reason(error, limit, self._timeouts.total_s)) from error
             finally:
                 _current.limit = None
+            if limit.expired:
+                # To the parser a shutdown looks like the end of an answer that ends with its connection.
+                raise NoAnswer(_overdue(self._timeouts.total_s))
+            return answer
 
     def close(self) -> None:
         """Cut off requests under way, and release the connections. May be called twice."""
@@ -130,8 +134,12 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 
 def _reason(error: Exception, limit: Limit, total_s: float) -> str:
     if limit.expired:
-        return f"no answer within {total_s:g} s"
+        return _overdue(total_s)
     return next((word for kind, word in _WORDS if isinstance(error, kind)), type(error).__name__)
+
+
+def _overdue(total_s: float) -> str:
+    return f"no answer within {total_s:g} s"
 
 
 def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -146,29 +154,22 @@ _current = threading.local()
 class _Watched(HTTPConnection):
     """A connection whose socket is known to the limit of whichever request uses it."""
 
-    # A duplicate, because TLS takes the socket object away before its handshake, which can hang too.
-    _watched: socket.socket | None = None
-
     def _new_conn(self) -> socket.socket:
+        # Here, before TLS takes the socket: a handshake can hang too.
         sock = super()._new_conn()
-        self._watched = sock.dup()
-        self._attach()
+        _watch(sock)
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        self._attach()
+        if self.sock is not None:
+            _watch(self.sock)
         super().request(*args, **kwargs)
 
-    def close(self) -> None:
-        watched, self._watched = self._watched, None
-        super().close()
-        if watched is not None:
-            watched.close()
 
-    def _attach(self) -> None:
-        limit: Limit | None = getattr(_current, "limit", None)
-        if limit is not None and self._watched is not None:
-            limit.attach(self._watched)
+def _watch(sock: socket.socket) -> None:
+    limit: Limit | None = getattr(_current, "limit", None)
+    if limit is not None:
+        limit.attach(sock)
 
 
 class _WatchedTls(_Watched, HTTPSConnection):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from moesifasgi.shipper.registry import Registry
 from moesifasgi.shipper.spool import Chunk, Item, Lane, Spool
 from moesifasgi.wire.application import Application
-from moesifasgi.wire.messages import Event, Hello, Kind
+from moesifasgi.wire.messages import SESSION_BYTES, Event, Hello, Kind
 
 COMMIT_BYTES = 512 * 1024
 """Commit as soon as so much waits: about one read of every peer of a busy server."""
@@ -20,6 +20,8 @@ COMMIT_AFTER_S = 0.01
 """Commit as soon as something has waited so long: an idle server's event is acknowledged within it."""
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 """While the spool refuses, peers are not read beyond this; their rings hold the rest."""
+MAX_BASE = 1 << 62
+"""A session may begin no higher: its sequences have to fit the spool's signed 64 bits for good."""
 CHUNK_ITEMS = 230
 """Most items in one row: what delivery has to read, and a damaged row can cost, at once."""
 
@@ -96,8 +98,10 @@ class Intake:
         The worker still has what this session's older connection brought and no commit has stored: that is
         dropped here, and sent again.
 
-        ValueError where an application's settings cannot be; SpoolError where the spool cannot be read.
+        ProtocolError or ValueError where what it says cannot be; SpoolError where the spool cannot be read.
         """
+        if len(hello.session) != SESSION_BYTES or not 1 <= hello.base <= MAX_BASE:
+            raise ProtocolError(f"expected a session of {SESSION_BYTES} bytes and a base in 1 to {MAX_BASE}")
         applications = tuple(Application.from_wire(wire) for wire in hello.applications)
         for application in applications:
             self._registry.learn(application)

@@ -56,7 +56,6 @@ class LaneState:
         self._returned: deque[Batch] = deque()
         self._done: list[OpenChunk] = []
         self._max_upload_bytes = MAX_UPLOAD_BYTES
-        self._mean_item_bytes = float(_FIRST_GUESS_ITEM_BYTES)
 
     @property
     def idle(self) -> bool:
@@ -98,7 +97,8 @@ class LaneState:
         if self._open and self.gate.state is not GateState.OPEN:
             return 0
         most = READ_AHEAD_BATCHES * self.concurrency * max(self._fill, MAX_BATCH_SIZE)
-        room = int((READ_AHEAD_BYTES - self._open_bytes) / self._mean_item_bytes)
+        mean_bytes = self._open_bytes / self._open_items if self._open_items else _FIRST_GUESS_ITEM_BYTES
+        room = int((READ_AHEAD_BYTES - self._open_bytes) / max(1, mean_bytes))
         return max(0, min(most - self._open_items, room), not self._open)
 
     def take(self, chunks: Iterable[StoredChunk], now: float) -> None:
@@ -112,7 +112,6 @@ class LaneState:
             self._open_items += chunk.left
             self._open_bytes += chunk.bytes
             self._waiting_bytes += chunk.bytes
-            self._mean_item_bytes += (chunk.bytes / max(1, chunk.left) + 1 - self._mean_item_bytes) / 2
             self._waiting.extend(Entry(chunk, index) for index in range(chunk.left))
             if not chunk.left:
                 self._done.append(chunk)

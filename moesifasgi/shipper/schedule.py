@@ -16,6 +16,8 @@ class Situation:
     """What besides the lanes and drains decides on the next turn. Times are monotonic seconds."""
 
     now: float
+    undiscovered: bool
+    """The spool has to be asked for its lanes."""
     draining: Callable[[Lane], bool]
     close_by: float | None
     spool_rest_until: float
@@ -28,6 +30,8 @@ def next_turn_at(situation: Situation, lanes: Iterable[LaneState], drains: Itera
         times.append(situation.spool_rest_until)
     if situation.close_by is not None:
         return min([*times, situation.close_by])
+    if situation.undiscovered:
+        times.append(max(situation.now, situation.spool_rest_until))
     for state in lanes:
         times.append(_upload_at(state, situation.draining(state.lane)))
         if state.has_decided:

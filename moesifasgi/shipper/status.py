@@ -1,7 +1,6 @@
 """The status document: what ``moesif-shipper status --json`` prints, but for what the receiver knows of peers."""
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,17 +8,14 @@ from moesifasgi.shipper.spool import Spool, Totals, Usage
 from moesifasgi.version import VERSION
 
 
-def document(spool: Spool, applications: Mapping[str, Mapping[str, Any]], uptime_s: float) -> dict[str, Any]:
+def document(spool: Spool, delivery: Mapping[str, Any], uptime_s: float) -> dict[str, Any]:
     """One JSON object; its names are fixed in README. Ages in seconds, sizes in bytes.
 
-    ``applications`` is ``Delivery.status()``: how delivery goes, by the application's label.
+    ``delivery`` is ``Delivery.status()``.
     """
     totals, usage = spool.totals(), spool.usage()
-    reasons = [
-        f"application {label} is {entry['state']}: {entry['reason']}"
-        for label, entry in applications.items()
-        if entry["reason"]
-    ]
+    upload = dict(delivery)
+    reasons, applications = upload.pop("reasons"), upload.pop("applications")
     return {
         "version": VERSION,
         "pid": os.getpid(),
@@ -35,8 +31,8 @@ def document(spool: Spool, applications: Mapping[str, Mapping[str, Any]], uptime
             "dead_letters": usage.dead_letters,
             "durable": spool.durable,
         },
-        "upload": _upload(list(applications.values())),
-        "applications": {label: dict(entry) for label, entry in applications.items()},
+        "upload": upload,
+        "applications": applications,
     }
 
 
@@ -51,20 +47,4 @@ def _counters(totals: Totals, usage: Usage) -> dict[str, Any]:
         "gaps": totals.gaps,
         "dropped": dict(totals.dropped),
         "difference": totals.taken - gone - usage.events,
-    }
-
-
-def _upload(entries: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Uploads of all applications together."""
-    requests: Counter[str] = Counter()
-    for entry in entries:
-        requests.update(entry["requests"])
-    ages = [entry["last_success_age_s"] for entry in entries if entry["last_success_age_s"] is not None]
-    waits = [entry["next_attempt_in_s"] for entry in entries if entry["next_attempt_in_s"] is not None]
-    return {
-        "requests": dict(requests),
-        "retries": sum(entry["retries"] for entry in entries),
-        "in_flight": sum(entry["in_flight"] for entry in entries),
-        "last_success_age_seconds": min(ages, default=None),
-        "next_attempt_in_seconds": min(waits, default=None),
     }

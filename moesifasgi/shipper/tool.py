@@ -1,8 +1,6 @@
 """What a tool asks a running shipper over its socket: its status, or to deliver now."""
 
-import contextlib
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,10 @@ class NoShipper(Exception):
 
 def ask_status(path: Path, timeout_s: float = 5.0) -> dict[str, Any]:
     """The status document (``interface.md``). Raises NoShipper."""
-    answer = _ask(path, StatusRequest(), timeout_s)
+    try:
+        answer = _ask(path, StatusRequest(), timeout_s)
+    except TimeoutError as error:
+        raise NoShipper(f"{path}: no answer within {timeout_s:g} s") from error
     if not isinstance(answer, StatusReply):
         raise NoShipper(f"{path}: expected a status, got {type(answer).__name__}")
     return answer.status
@@ -35,25 +36,24 @@ def ask_flush(path: Path, timeout_s: float) -> Drained:
 
 
 def _ask(path: Path, question: Message, timeout_s: float) -> Message:
-    with _open(path, timeout_s) as shipper:
-        shipper.sendall(frame(encode(question)))
-        decoder = FrameDecoder()
-        while (payload := decoder.next_payload()) is None:
-            data = shipper.recv(READ_BYTES)
-            if not data:
-                raise NoShipper(f"{path}: the shipper closed the connection")
-            decoder.feed(data)
-    answer = decode(payload)
+    try:
+        with connected(path, timeout_s) as shipper:
+            shipper.sendall(frame(encode(question)))
+            answer = _answer(shipper)
+    except TimeoutError:
+        raise
+    except (OSError, ValueError) as error:
+        raise NoShipper(f"{path}: {error}") from error
     if isinstance(answer, Refused):
         raise NoShipper(f"{path}: the shipper refused: {answer.reason}")
     return answer
 
 
-@contextlib.contextmanager
-def _open(path: Path, timeout_s: float) -> Iterator[socket.socket]:
-    try:
-        shipper = connected(path, timeout_s)
-    except OSError as error:
-        raise NoShipper(f"{path}: {error.strerror or error}") from error
-    with shipper:
-        yield shipper
+def _answer(shipper: socket.socket) -> Message:
+    decoder = FrameDecoder()
+    while (payload := decoder.next_payload()) is None:
+        data = shipper.recv(READ_BYTES)
+        if not data:
+            raise ConnectionError("the shipper closed the connection")
+        decoder.feed(data)
+    return decode(payload)

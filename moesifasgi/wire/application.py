@@ -44,18 +44,34 @@ class Application:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Rebuild from HELLO. Unknown keys (a newer worker's) are ignored; ValueError where one is wrong."""
+        if not isinstance(wire, Mapping):
+            raise ValueError(f"an application is a map, not a {type(wire).__name__}")
         known = {f.name: wire[f.name] for f in fields(cls) if f.name in wire}
         for name in ("authorization_headers", "trusted_proxies"):
             if isinstance(known.get(name), list):
                 known[name] = tuple(known[name])
         for name, value in known.items():
-            if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
-                raise ValueError(f"application setting {name} cannot be a {type(value).__name__}")
+            _check(name, value)
         if not known.get("application_id"):
             raise ValueError("an application needs an application_id")
         return cls(**known)
 
 
+def _check(name: str, value: Any) -> None:
+    if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
+        raise ValueError(f"application setting {name} cannot be a {type(value).__name__}")
+    if isinstance(value, tuple) and not all(isinstance(part, str) for part in value):
+        raise ValueError(f"application setting {name} is a list of texts")
+    if name in _RANGES and value is not None and not _RANGES[name][0] <= value <= _RANGES[name][1]:
+        raise ValueError(f"application setting {name} cannot be {value}")
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "batch_size": (1, 1_000_000),
+    "batch_timeout_s": (0, 86_400),
+    "concurrent_uploads": (1, 64),
+}
+"""What delivery can work with; wider than what a worker's own settings allow."""
 _NUMBER, _TEXT, _OPTIONAL_TEXT = (int, float), (str,), (str, type(None))
 _TYPES: dict[str, tuple[type, ...]] = {
     "application_id": _TEXT,

@@ -7,6 +7,7 @@ it without decoding (or trusting) what it carries. It is still a legal msgpack a
     array fixint fixint fixint uint64            one msgpack object
 """
 
+import reprlib
 import struct
 from typing import Any, get_args, get_type_hints
 
@@ -78,9 +79,9 @@ def decode(payload: bytes) -> Message:
         raise MalformedMessage(f"a payload is one msgpack array: {type(error).__name__}") from error
     if not isinstance(fields, list) or not fields:
         raise MalformedMessage("a payload is a msgpack array that starts with the message's type")
-    message = _TYPES.get(fields[0]) if isinstance(fields[0], int) else None
+    message = _TYPES.get(fields[0]) if type(fields[0]) is int else None
     if message is None or message is Event:
-        raise MalformedMessage(f"unknown message type {str(fields[0])[:20]!r}")
+        raise MalformedMessage(f"unknown message type {reprlib.repr(fields[0])}")
     return _checked(message, fields[1:])
 
 
@@ -102,6 +103,10 @@ def _checked(message: type[Any], values: list[Any]) -> Message:
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise MalformedMessage(f"{message.__name__}.{name} is not a {expected.__name__}")
     made: Message = message(*values[: len(names)])
+    if isinstance(made, Stats) and not all(
+        isinstance(name, str) and type(number) is int for name, number in made.counters.items()
+    ):
+        raise MalformedMessage("Stats.counters are numbers by their names")
     return made
 
 

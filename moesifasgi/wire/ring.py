@@ -47,7 +47,7 @@ class Ring:
         if size > MAX_FRAME_BYTES:
             return Offer.TOO_LARGE
         frames = self._frames
-        if len(frames) >= self._max_events or self.bytes + size > self._max_bytes:
+        if len(frames) >= self._max_events or self.bytes + PREFIX.size + size > self._max_bytes:
             return Offer.FULL
         framed = PREFIX.pack(size) + event_header(kind, key, self.next) + payload
         frames.append(framed)

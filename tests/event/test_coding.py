@@ -33,7 +33,7 @@ ENCODERS = {
     "gzip": gzip.compress,
     "x-gzip": gzip.compress,
     "deflate": zlib.compress,
-    "br": brotli.compress,
+    "br": lambda data: brotli.compress(data, quality=5),
     "zstd": zstd_stream,
 }
 encoders = pytest.mark.parametrize("coding", ENCODERS)
@@ -100,6 +100,12 @@ def test_members_after_one_another_are_one_body(coding):
     assert decoded(encode(b"ab") + encode(b"") + encode(TEXT), coding) == b"ab" + TEXT
     assert reason(encode(b"") * (MAX_MEMBERS + 1), coding) == "too_many"
     assert reason(encode(bytes(600)) * 2, coding, 1000) == "too_large"
+
+
+def test_a_zstd_window_that_no_browser_would_accept_is_refused():
+    parameters = zstandard.ZstdCompressionParameters(window_log=24)
+    stream = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    assert reason(stream.compress(TEXT) + stream.flush(), "zstd") == "damaged"
 
 
 def test_padding_after_a_gzip_member_is_ignored():

@@ -50,12 +50,21 @@ def test_a_multipart_body_is_stored_as_json_with_its_fields():
     [
         b"nothing",
         PART % (b"a", b"1"),
-        b"--b\r\n\r\nno name\r\n--b--",
+        b"--b\r\n\r\nno disposition\r\n--b--",
+        b"--b\r\nContent-Disposition: form-data\r\n\r\nno name\r\n--b--",
         b"--b\r\nContent-Disposition: form-data; name=a\r\n--b--",
         b"--bc\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--",
         (PART % (b"a", b"1")) * (MAX_FIELDS + 1) + b"--b--",
     ],
-    ids=["no form", "no end", "no name", "no content", "a longer boundary", "too many fields"],
+    ids=[
+        "no form",
+        "no end",
+        "no disposition",
+        "no name",
+        "no content",
+        "a longer boundary",
+        "too many fields",
+    ],
 )
 def test_a_multipart_form_that_keeps_to_no_format_is_stored_whole(raw):
     body = stored_body(raw, {"content-type": "multipart/form-data; boundary=b"})

@@ -45,6 +45,7 @@ def test_a_payload_with_the_url_safe_alphabet_is_read():
         ({"user": {"account": {"id": 10**30}}}, "user.account.id", str(10**30)),
         ({"https://a.example/id": "x", "https://a": 1}, "https://a.example/id", "x"),
         ({"user": {"a.b": "x"}}, "user.a.b", "x"),
+        ({"sub": "a", "SUB": "b"}, "sub", "a"),
         ({"sub": True}, "sub", None),
         ({"sub": None}, "sub", None),
         ({"sub": ["a"]}, "sub", None),
@@ -84,6 +85,8 @@ def test_a_token_in_a_header_of_ones_own_is_read_and_never_the_user_itself():
     assert user(jwt({"sub": "ann"}), name="x-token") == "ann"
     assert user(jwt({"name": "ann"}), name="x-token") is None
     assert user("Bearer opaque", name="x-token") is None
+    assert user("eyJhbGciOiJSU0EifQ.AAAA.BBBB.CCCC.DDDD", name="x-token") is None
+    assert user("org.example.ann", name="x-user") == "org.example.ann"
 
 
 def test_a_bare_payload_is_read_as_the_published_package_does():
@@ -98,6 +101,10 @@ def test_the_headers_are_tried_in_order_until_one_names_a_user():
 
 def test_the_first_of_joined_fields_counts():
     assert user(f"Bearer {jwt({'sub': 'a'})}, Bearer {jwt({'sub': 'b'})}") == "a"
+
+
+def test_the_first_of_joined_credentials_counts():
+    assert user("Basic YW5uOng=, Basic Ym9iOng=") == "ann"
 
 
 def test_deeply_nested_claims_name_nobody():

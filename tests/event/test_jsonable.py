@@ -131,7 +131,7 @@ KEYS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.
 LEAVES = (
     KEYS | st.decimals() | st.uuids() | st.characters(categories=["Cs"]) | st.timedeltas() | st.builds(object)
 )
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=20)
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=8)
 
 
 @given(VALUES)

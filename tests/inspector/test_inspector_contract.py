@@ -15,6 +15,8 @@ from moesifapi.models import EventModel, EventRequestModel, EventResponseModel
 from moesifapi.moesif_api_client import MoesifAPIClient
 
 from moesifasgi.inspector import Collector, Strictness
+from moesifasgi.inspector.arrival import Upload
+from moesifasgi.inspector.store import MAX_APPLICATIONS
 
 JSON = {"Content-Type": "application/json"}
 ITEMS = {
@@ -132,6 +134,22 @@ def test_a_bad_request_is_refused_and_nothing_stored(
     assert collector.store.counts().distinct == 0
 
 
+def test_a_body_without_length_is_refused_and_the_connection_ends(client: Any, event: Any) -> None:
+    body = iter([orjson.dumps(event())])
+    answer = client.session.post(f"{client.url}/v1/events", data=body, headers=JSON)
+    assert (answer.status_code, answer.headers["Connection"]) == (411, "close")
+
+
+def test_an_application_beyond_the_bound_is_refused(client: Any, collector: Collector, event: Any) -> None:
+    for number in range(MAX_APPLICATIONS - 1):
+        collector.store.add(Upload(f"application-{number}", "users", 0.0, 0, 0))
+    assert client.post("/v1/events", event()).status_code == 201
+    collector.store.reset()
+    for number in range(MAX_APPLICATIONS):
+        collector.store.add(Upload(f"application-{number}", "users", 0.0, 0, 0))
+    assert client.post("/v1/events", event()).status_code == 401
+
+
 def test_an_event_that_is_nested_too_deep_is_invalid(client: Any, event: Any) -> None:
     deep: Any = []
     for _ in range(300):
@@ -147,9 +165,10 @@ def test_a_bomb_of_over_50_megabytes_is_too_large(client: Any, collector: Collec
     assert answer.status_code == 413
 
 
-def test_a_plain_body_of_over_50_megabytes_is_too_large(client: Any, collector: Collector) -> None:
-    answer = client.session.post(f"{client.url}/v1/events/batch", data=b" " * 50_000_001, headers=JSON)
-    assert answer.status_code == 413
+def test_a_plain_body_of_over_50_megabytes_can_be_sent_and_is_too_large(collector: Collector) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", collector.port)) as connection:
+        connection.request("POST", "/v1/events/batch", b" " * 50_000_001, JSON)
+        assert connection.getresponse().status == 413
     assert collector.store.requests() == {"POST /v1/events/batch 413": 1}
 
 
@@ -215,6 +234,7 @@ def test_a_known_tag_is_answered_with_304(client: Any, collector: Collector, pat
     for header in (known, f'"{known}"', f'W/"{known}"', f'"other", "{known}"'):
         answer = client.get(f"/v1/{path}", headers={"If-None-Match": header})
         assert (answer.status_code, answer.content, answer.headers[tag]) == (304, b"", known)
+        assert "Content-Length" not in answer.headers
     assert client.get(f"/v1/{path}", headers={"If-None-Match": "other"}).status_code == 200
 
 

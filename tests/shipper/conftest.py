@@ -67,6 +67,11 @@ class Rig:
         """Whether so many different items arrive in time."""
         return self.collector.wait_for(lambda store: store.counts(stream).distinct == count, timeout_s)
 
+    def state(self, label: str = "…AAAA") -> str | None:
+        """What status says of an application."""
+        entry = self.delivery.status()["applications"].get(label)
+        return entry["state"] if entry else None
+
     def requests(self) -> int:
         return sum(self.collector.store.requests().values())
 

@@ -4,6 +4,7 @@ The order within a step is what makes an acknowledgement true: all that can be r
 stored in one transaction, and only then are sequences acknowledged.
 """
 
+import logging
 import os
 import selectors
 import socket
@@ -36,6 +37,8 @@ from moesifasgi.wire.messages import (
 )
 
 MAX_PEERS = 1024
+MAX_DRAINS = 64
+"""Drains of one peer that wait for their answer at once."""
 INTRODUCTION_S = 10.0
 """A peer that has said neither HELLO nor asked anything by then is dropped."""
 COMMIT_RETRY_S = 0.5
@@ -98,6 +101,8 @@ class Receiver:
                 key.data()
         while self._posted:
             self._posted.popleft()()
+        if self._intake.full:
+            self._pause(True)  # Until a commit succeeds.
         if self._intake.due_in_s() == 0.0 and self._may_commit():
             self.commit()
         self._look_after_peers()
@@ -110,7 +115,6 @@ class Receiver:
         except SpoolError as error:
             say("spool refuses", "the spool cannot store events for now: %s", error)
             self._commit_at = time.monotonic() + COMMIT_RETRY_S
-            self._pause(self._intake.full)
             return False
         self._commit_at = None
         self._pause(False)
@@ -189,7 +193,7 @@ class Receiver:
             return False
         alive = peer.read()
         try:
-            while peer in self._peers and (message := peer.next_message()) is not None:
+            while peer in self._peers and not peer.overdue and (message := peer.next_message()) is not None:
                 self._hear(peer, message)
         except (ValueError, ProtocolError) as error:
             self.malformed += 1
@@ -197,6 +201,9 @@ class Receiver:
             alive = False
         except SpoolError as error:
             say("spool refuses", "the spool cannot be used for now: %s", error)
+            alive = False
+        except Exception as error:  # noqa: BLE001  (one peer must not end the service of all; it comes again)
+            say("fault", "dropped a peer after a fault in serving it: %r", error, level=logging.ERROR)
             alive = False
         if not alive:
             self._drop(peer)
@@ -238,6 +245,8 @@ class Receiver:
 
     def _drain(self, peer: Peer, drain: Drain) -> None:
         peer.is_tool = peer.session is None
+        if len(peer.drains) >= MAX_DRAINS:
+            raise ProtocolError(f"expected at most {MAX_DRAINS} drains at once")
         if not self.commit():
             peer.tell(Drained(drain.token, False, "the spool cannot store events for now"))
             return

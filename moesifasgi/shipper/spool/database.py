@@ -122,8 +122,8 @@ class Database:
             if free <= _SLACK_PAGES:
                 return
             with self._writing:
-                # The pragma works while it is stepped.
-                connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+                # It gives a row for each page; execute() would stop after the first.
+                connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     def _replace(self) -> None:
         found, self.salvaged = salvage.replace(self._path, self._clock())

@@ -4,6 +4,9 @@ How: a new file is built beside the damaged one under a name of its own, filled 
 and takes the spool's name only when it is complete. A row is copied only if its seal holds. Killed at any
 point in between, the next start finds no spool but the unfinished file, and begins again from the newest
 file that was set aside.
+
+The first page of every spool holds the tables' definitions, and numbers that reading can do without. A
+flipped bit there would cost everything, so it is replaced by the new file's; the damaged page is kept beside.
 """
 
 import itertools
@@ -11,7 +14,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -21,11 +24,12 @@ from moesifasgi.shipper.spool.rows import ChunkRow, is_intact
 
 SALVAGE_S = 20.0
 """Longest time for reading a damaged file: a spool of 1 GiB takes about half of it."""
-MAX_FAILURES = 5_000
+MAX_FAILURES = 1_000
 """Rows in a row that cannot be read, after which there is nothing more to expect."""
 KEPT_FILES = 3
 """Damaged files that are kept; older ones are deleted, for they may be as large as the spool."""
-_COMPANIONS = ("", "-wal", "-shm")
+_FIRST_PAGE = "-page1"
+_COMPANIONS = ("", "-wal", "-shm", _FIRST_PAGE)
 
 
 def unfinished(path: Path) -> Path:
@@ -45,7 +49,10 @@ def replace(path: Path, now: float) -> tuple[Path | None, int]:
     schema.create(new)
     old = max(_set_aside_files(path), default=None) if interrupted else None
     old = _set_aside(path, old or _free_name(path, now))
-    salvaged = _copy(old, new) if old and old.stat().st_size else 0
+    salvaged = 0
+    if old and old.stat().st_size:
+        _mend_first_page(old, new)
+        salvaged = _copy(old, new)
     new.rename(path)
     _sync_directory(path.parent)
     for surplus in sorted(_set_aside_files(path))[:-KEPT_FILES]:
@@ -85,10 +92,24 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def _mend_first_page(old: Path, new: Path) -> None:
+    kept = Path(f"{old}{_FIRST_PAGE}")
+    template = bytearray(new.read_bytes()[: schema.PAGE_BYTES])
+    # Two counters that differ make SQLite believe the file's size instead of the page count beside them.
+    template[92:96] = b"\0" * 4
+    with old.open("r+b") as file:
+        if not kept.exists():
+            kept.write_bytes(file.read(schema.PAGE_BYTES))
+        file.seek(0)
+        file.write(template)
+
+
 def _copy(old: Path, new: Path) -> int:
     """Copy what can be read, in one transaction; returns how many items."""
     deadline = time.monotonic() + SALVAGE_S
     with closing(schema.connect_to_read(old)) as source, closing(schema.connect(new, "full")) as target:
+        # Tables that the file no longer has must not keep SQLite from reading the others.
+        source.execute("PRAGMA writable_schema = ON")
         target.execute("BEGIN IMMEDIATE")
         ledger = Ledger()
         ledger.post(_copy_chunks(source, target, deadline))
@@ -131,12 +152,12 @@ def _intact_rows(source: sqlite3.Connection, deadline: float) -> Iterator[ChunkR
             return
         except sqlite3.Error:
             failures += 1
-            after = _row_to_skip(source, after)
+            after = _row_to_skip(source, names, after)
 
 
-def _row_to_skip(source: sqlite3.Connection, after: int) -> int:
+def _row_to_skip(source: sqlite3.Connection, lane_numbers: Iterable[int], after: int) -> int:
     try:
-        return tables.next_row(source, after) or after + 1
+        return tables.next_row(source, lane_numbers, after) or after + 1
     except sqlite3.Error:
         return after + 1
 

@@ -25,7 +25,7 @@ Durability = Literal["normal", "full"]
 VERSION = 1
 _MARK = 0x4D530000
 """``MS`` in the upper half of ``application_id``; the version is the lower half."""
-_PAGE_BYTES = 8192
+PAGE_BYTES = 8192
 """Chunks of 60 kB were appended 10 % faster than with 4096; larger pages only cost small chunks more."""
 _CHECKPOINT_PAGES = 1000
 _WAL_KEPT_BYTES = 16 * 1024 * 1024
@@ -65,7 +65,7 @@ def create(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     connection = _raw_connection(path)
     try:
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.executescript(f"BEGIN; {_TABLES}")
         connection.execute(f"PRAGMA application_id = {_MARK + VERSION}")
@@ -80,8 +80,12 @@ def check_version(path: Path) -> None:
     """Look at a file without changing it. SpoolError: a newer version's; SpoolDamaged or sqlite3.Error: no
     spool."""
     # SQLite throws the log of an empty file away, so it must not come to see the pair.
-    if path.stat().st_size == 0:
+    size, log = path.stat().st_size, Path(f"{path}-wal")
+    if size == 0:
         raise SpoolDamaged(f"{path} is empty")
+    # A checkpoint that was interrupted leaves a part of a page too, but then the log has all of it.
+    if size % PAGE_BYTES and not (log.exists() and log.stat().st_size):
+        raise SpoolDamaged(f"{path} is cut")
     connection = connect_to_read(path)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -190,16 +190,16 @@ class SqliteSpool:
             rows = self._read(lane, after, max_items)
             sound, damaged = _sorted_out(rows)
             if damaged:
-                self._drop_damaged(lane, damaged)
+                self._drop_damaged(damaged)
             if sound or not rows:
                 return sound
             after = rows[-1].row
 
     def _read(self, lane: Lane, after: int, max_items: int) -> list[ChunkRow]:
-        number = self.database.numbers.number(lane)
-        if number is None:
-            return []
         with self.database.delivery.turn() as connection:
+            number = self.database.numbers.number(lane)
+            if number is None:
+                return []
             rows = tables.select_chunks(connection, number, lane, after, max_items)
             if not rows and after == 0:
                 self._check_empty(connection, number, lane)
@@ -212,15 +212,15 @@ class SqliteSpool:
             if held and not tables.select_chunks(connection, number, lane, after=0, max_items=1):
                 raise SpoolDamaged(f"{held} items cannot be found")
 
-    def _drop_damaged(self, lane: Lane, rows: list[int]) -> None:
-        """Remove rows that say nothing reliable, not even how much they held: what is left is counted."""
+    def _drop_damaged(self, rows: list[int]) -> None:
+        """Remove rows that say nothing reliable, not even whose they were: what is left is counted."""
         with self.database.transaction(self.database.delivery) as running:
             for row in rows:
                 tables.delete_chunk(running.connection, row)
-            left = books.counted(running.connection, running.lane_number(lane))
-            held = self.database.ledger.holding(lane)
-            running.change.hold(lane, left.events - held.events, left.bytes - held.bytes)
-            running.change.drop("damaged", held.events - left.events)
+            for lane, held in self.database.ledger.lanes.items():
+                left = books.counted(running.connection, running.lane_number(lane))
+                running.change.hold(lane, left.events - held.events, left.bytes - held.bytes)
+                running.change.drop("damaged", held.events - left.events)
 
     @mended
     def settle(self, settlements: Sequence[Settlement]) -> None:

@@ -64,10 +64,11 @@ def delete_chunk(connection: sqlite3.Connection, row: int) -> None:
     connection.execute("DELETE FROM chunks WHERE row = ?", (row,))
 
 
-def next_row(connection: sqlite3.Connection, after: int) -> int | None:
-    """The first row after ``after``, found without reading its body."""
-    (row,) = connection.execute("SELECT min(row) FROM chunks NOT INDEXED WHERE row > ?", (after,)).fetchone()
-    return row  # type: ignore[no-any-return]  # An INTEGER PRIMARY KEY, or NULL where there is none.
+def next_row(connection: sqlite3.Connection, lane_numbers: Iterable[int], after: int) -> int | None:
+    """The first row after ``after`` as the index knows it, whatever became of the row itself."""
+    query = "SELECT min(row) FROM chunks INDEXED BY chunks_by_lane WHERE lane = ? AND row > ?"
+    found = [connection.execute(query, (number, after)).fetchone()[0] for number in lane_numbers]
+    return min((row for row in found if row is not None), default=None)
 
 
 def newest_row(connection: sqlite3.Connection) -> int:
@@ -78,7 +79,7 @@ def newest_row(connection: sqlite3.Connection) -> int:
 def oldest_append(connection: sqlite3.Connection) -> float | None:
     """When the oldest chunk came, seconds since the epoch."""
     found = connection.execute("SELECT appended_at FROM chunks ORDER BY row LIMIT 1").fetchone()
-    return found[0] if found else None
+    return found[0] if found and isinstance(found[0], float) else None
 
 
 def write_sessions(connection: sqlite3.Connection, sessions: Mapping[bytes, int], now: float) -> None:

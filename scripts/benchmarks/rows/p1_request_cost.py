@@ -13,12 +13,18 @@ from benchmarks.workbench import Subject, Workbench, added
 from moesifasgi.inspector import Collector
 
 MODULE = "benchmarks.subjects.asgi"
-APPLICATION_ID = "benchmark-application-id-of-the-usual-length-0123456789"
+OURS, PUBLISHED = (
+    f"benchmark-application-id-of-the-usual-length-of-{name}" for name in ("ours", "published")
+)
+"""Application ids, by which the collector tells the two apart."""
+ARRIVAL_TIMEOUT_S = 30.0
 
 
 def measure(bench: Workbench) -> list[Row]:
     """Ours beside the floor, the published package, and a BaseHTTPMiddleware that does nothing."""
-    samples = bench.alternate(_subjects(bench))
+    collector = bench.stack.enter_context(Collector())
+    samples = bench.alternate(_subjects(bench, collector.url))
+    _require_arrivals(collector)
     extra = {name: added(samples, name, "bare") * 1e6 for name in samples}
 
     def row(other: str, title: str, target: Target | None) -> Row:
@@ -33,18 +39,30 @@ def measure(bench: Workbench) -> list[Row]:
     ]
 
 
-def _subjects(bench: Workbench) -> dict[str, Subject]:
+def _subjects(bench: Workbench, collector_url: str) -> dict[str, Subject]:
     path = str(bench.directory / "sink")
     bench.subject("sink", sys.executable, "benchmarks.subjects.sink", path).turn(0)
-    collector = bench.stack.enter_context(Collector())
-    shipped = {"APPLICATION_ID": APPLICATION_ID, "BASE_URI": collector.url}
-    # No standalone shipper of this machine may stand in for the embedded one.
-    ours = {**shipped, "SPOOL_DIR": f"{path}-spool", "SHIPPER_SOCKET": f"{path}-none", "SHIPPER_LINGER": 1}
+    published = {"APPLICATION_ID": PUBLISHED, "BASE_URI": collector_url}
+    ours = {
+        "APPLICATION_ID": OURS,
+        "BASE_URI": collector_url,
+        "SPOOL_DIR": str(bench.directory / "spool"),
+        # No standalone shipper of this machine may stand in for the embedded one.
+        "SHIPPER_SOCKET": str(bench.directory / "none"),
+        "SHIPPER_LINGER": 1,
+    }
     return {
         "bare": bench.subject("bare", sys.executable, MODULE, "bare"),
         "floor": bench.subject("floor", sys.executable, MODULE, "floor", path),
         "ours": bench.subject("ours", sys.executable, MODULE, "moesif", json.dumps(ours)),
         "no-op": bench.subject("no-op", sys.executable, MODULE, "no-op"),
         "base-http": bench.subject("base-http", sys.executable, MODULE, "base-http"),
-        "published": bench.subject("published", published_python(), MODULE, "moesif", json.dumps(shipped)),
+        "published": bench.subject("published", published_python(), MODULE, "moesif", json.dumps(published)),
     }
+
+
+def _require_arrivals(collector: Collector) -> None:
+    # A middleware whose events go nowhere is cheap (or dear) for the wrong reason.
+    wanted = {OURS, PUBLISHED}
+    if not collector.wait_for(lambda store: wanted <= set(store.applications()), ARRIVAL_TIMEOUT_S):
+        raise RuntimeError(f"only {collector.store.summary()['applications']} delivered events")

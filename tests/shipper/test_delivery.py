@@ -1,0 +1,397 @@
+"""The delivery loop with a real collector, in good and bad times."""
+
+import itertools
+import threading
+import time
+
+import msgpack
+import pytest
+
+from moesifasgi.inspector import Behaviour
+from moesifasgi.shipper.clock import Clock
+from moesifasgi.shipper.compression import gzip_bytes
+from moesifasgi.shipper.delivery import MAX_AGE_S
+from moesifasgi.shipper.gate import Pace
+from moesifasgi.shipper.http import Timeouts
+from moesifasgi.shipper.retry import Backoff
+from moesifasgi.shipper.spool import SpoolError
+from moesifasgi.shipper.spool.memory import MemorySpool
+
+A, B = "a" * 56 + "AAAA", "b" * 56 + "BBBB"
+POISON = {"metadata": "not an object"}
+
+
+def conserved(spool) -> bool:
+    totals = spool.totals()
+    gone = totals.delivered + totals.dead_lettered + sum(totals.dropped.values())
+    return totals.taken == gone + spool.usage().events
+
+
+def user(number: int) -> bytes:
+    return msgpack.packb({"user_id": "same", "metadata": {"number": number}})
+
+
+def test_what_was_spooled_before_the_start_is_delivered(rig, event):
+    rig.append(*(event() for _ in range(500)))
+    rig.start()
+    assert rig.distinct(500)
+
+
+def test_a_single_event_leaves_after_the_batch_timeout(rig, event):
+    rig.know(batch_timeout_s=0.3)
+    rig.start()
+    rig.append(event())
+    assert not rig.distinct(1, timeout_s=0.2)
+    assert rig.distinct(1, timeout_s=2.0)
+
+
+def test_no_upload_is_larger_than_the_batch_size_that_was_set(rig, event, until):
+    rig.know(batch_size=7)
+    rig.start()
+    rig.append(*(event() for _ in range(70)))
+    assert rig.distinct(70)
+    until(lambda: rig.delivery.idle)
+    assert rig.delivery.status()["requests"] == {"201": 10}
+
+
+def test_a_backlog_is_delivered_in_large_batches_at_once(rig, event, until):
+    """B2: no ceiling of one small batch a second."""
+    rig.append(*(event() for _ in range(2000)))
+    rig.start()
+    assert rig.distinct(2000)
+    until(lambda: rig.delivery.idle)
+    assert rig.delivery.status()["requests"] == {"201": 10}
+
+
+def test_slow_uploads_are_made_concurrently(rig, event):
+    """B2: the delay of one upload does not bound the rate."""
+    rig.collector.behave(Behaviour(delay_s=0.1))
+    rig.append(*(event() for _ in range(1600)))
+    rig.start()
+    assert rig.distinct(1600)
+    assert rig.collector.store.summary()["concurrent_uploads_peak"]["events"] == 4
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 504, 302])
+def test_a_refused_batch_is_retried_with_the_same_transaction_ids(rig, event, until, status):
+    """B1: the published package makes one attempt, and the batch is gone."""
+    rig.collector.behave(Behaviour(status=status, times=3))
+    rig.start()
+    rig.append(*(event() for _ in range(30)))
+    assert rig.distinct(30)
+    until(lambda: rig.delivery.idle)
+    assert rig.collector.store.counts().duplicates == 0
+    assert rig.spool.totals().delivered == 30
+    assert rig.delivery.status()["retries"] == 3
+
+
+def test_nothing_leaves_the_spool_before_the_collector_has_it(rig, event, until):
+    """B1, B3: an outage costs no event, however long it is."""
+    rig.collector.behave(Behaviour(status=503))
+    rig.start()
+    rig.append(*(event() for _ in range(300)))
+    until(lambda: rig.requests() >= 6)
+    assert rig.spool.usage().events == 300
+    assert rig.state() == "backing off"
+    assert rig.delivery.status()["reasons"] == ["events of …AAAA: backing off: 503 Service Unavailable"]
+    rig.collector.behave(None)
+    assert rig.distinct(300)
+    until(lambda: rig.delivery.idle)
+    assert (rig.spool.totals().delivered, rig.spool.usage().events) == (300, 0)
+
+
+def test_while_failing_there_is_one_request_per_wait(rig, event, until):
+    """T5: no hot loop; the waits here are a twentieth of the real ones."""
+    rig.collector.behave(Behaviour(status=503))
+    rig.append(*(event() for _ in range(2000)))
+    rig.start(Pace(Backoff(base_s=0.05, cap_s=0.05, floor_s=0.05)))
+    until(lambda: rig.requests() >= 12)
+    asked = [one.at for one in rig.collector.store.asked()]
+    # The first ones were under way together.
+    probes = asked[4:]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(probes)]
+    assert min(gaps) >= 0.045
+
+
+def test_the_time_that_a_retry_after_names_is_kept(rig, event, until):
+    rig.collector.behave(Behaviour(status=429, headers={"Retry-After": "1"}, times=1))
+    rig.start()
+    rig.append(event())
+    until(lambda: len(rig.collector.store.asked()) == 2)
+    first, second = (one.at for one in rig.collector.store.asked())
+    assert 1.0 <= second - first < 3.0
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour(hang=True, times=1), Behaviour(drip_s=0.1, times=1)])
+def test_a_collector_that_never_finishes_holds_nothing_up_for_long(rig, event, until, behaviour):
+    """B4: an upload has a total deadline."""
+    rig.collector.behave(behaviour)
+    rig.start(timeouts=Timeouts(connect_s=1.0, read_s=5.0, total_s=0.3))
+    rig.append(event())
+    until(lambda: rig.delivery.idle and rig.spool.totals().delivered == 1, timeout_s=3.0)
+    assert rig.delivery.status()["requests"] == {"none": 1, "201": 1}
+
+
+@pytest.mark.parametrize("behaviour", [{"reset": True}, {"reset_after_bytes": 10}])
+def test_a_reset_connection_costs_nothing(rig, event, behaviour):
+    rig.collector.behave(Behaviour(times=2, **behaviour))
+    rig.start()
+    rig.append(*(event() for _ in range(30)))
+    assert rig.distinct(30)
+
+
+def test_a_lost_reply_makes_duplicates_on_the_wire_but_none_at_the_collector(rig, event, until):
+    rig.collector.behave(Behaviour(lose_reply=True, times=1))
+    rig.start()
+    rig.append(*(event() for _ in range(20)))
+    until(lambda: rig.collector.store.counts().duplicates == 20)
+    assert rig.collector.store.counts().distinct == 20
+    until(lambda: rig.delivery.idle)
+    assert rig.spool.totals().delivered == 20
+
+
+@pytest.mark.parametrize("count", [1, 2, 100, 1000])
+def test_one_poison_event_is_found_and_set_aside(rig, event, until, count):
+    """A9, A10: one bad event must not cost those around it; found in at most 21 extra requests (T7)."""
+    events = [event() for _ in range(count - 1)]
+    events.insert(count // 3, event(**POISON))
+    rig.append(*events)
+    rig.start()
+    until(lambda: rig.delivery.idle)
+    totals = rig.spool.totals()
+    assert (totals.delivered, totals.dead_lettered) == (count - 1, 1)
+    assert rig.collector.store.counts().distinct == count - 1
+    assert rig.requests() <= count // 200 + 21
+    (kept,) = rig.spool.dead_letters(10)
+    assert kept.letter.code == "400"
+
+
+def test_an_item_that_cannot_be_encoded_costs_only_itself(rig, event, until):
+    rig.append(event(), b"\xc1", event())
+    rig.start()
+    until(lambda: rig.delivery.idle)
+    assert (rig.spool.totals().delivered, rig.spool.totals().dead_lettered) == (2, 1)
+    assert rig.spool.dead_letters(10)[0].letter.code == "unserialisable"
+
+
+def test_a_collector_that_refuses_everything_parks_the_application_with_its_backlog(rig, event, until):
+    """T7: not each of a thousand events can be at fault."""
+    rig.collector.behave(Behaviour(status=400))
+    rig.append(*(event() for _ in range(1000)))
+    rig.start(Pace(Backoff(0.05, 0.05, 0.05), probe_s=0.05))
+    until(lambda: rig.state() == "parked")
+    before = rig.requests()
+    until(lambda: rig.requests() >= before + 5)
+    assert rig.spool.totals().dead_lettered <= 19
+    rig.collector.behave(None)
+    until(lambda: rig.delivery.idle)
+    assert rig.spool.totals().delivered + rig.spool.totals().dead_lettered == 1000
+    assert conserved(rig.spool)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 410])
+def test_a_refused_application_is_parked_and_the_others_are_not(rig, event, until, status):
+    """B5: applications share nothing, neither accounts nor trouble (T6)."""
+    rig.know(B)
+    rig.collector.behave(Behaviour(status=status, application_id=A))
+    rig.start()
+    rig.append(event(), application_id=A)
+    until(lambda: rig.state() == "parked")
+    rig.append(*(event() for _ in range(300)), application_id=B)
+    assert rig.distinct(300)
+    assert rig.collector.store.applications() == [B]
+    assert rig.spool.totals().dead_lettered == 0
+    rig.collector.behave(None)
+    assert rig.distinct(301)
+
+
+def test_a_parked_application_is_worth_one_log_line_an_hour(rig, event, until, caplog):
+    """B9: no flood, no application id, no content."""
+    rig.collector.behave(Behaviour(status=401))
+    rig.start()
+    rig.append(event())
+    until(lambda: rig.requests() >= 4)
+    lines = [line for line in caplog.messages if "401" in line]
+    assert lines == ["events of …AAAA: parked (401 Unauthorized)"]
+    assert A not in caplog.text
+
+
+def test_a_failing_stream_does_not_hold_up_the_others(rig, event):
+    rig.collector.behave(Behaviour(status=503, path_prefix="/v1/users"))
+    rig.start()
+    rig.append(user(1), stream="users")
+    rig.append(event())
+    assert rig.distinct(1)
+
+
+def test_updates_of_users_keep_their_order(rig, until):
+    rig.know(batch_size=1)
+    rig.collector.behave(Behaviour(sequence=(Behaviour(delay_s=0.1), Behaviour(status=503))))
+    rig.append(*(user(number) for number in range(10)), stream="users")
+    rig.start()
+    until(lambda: rig.delivery.idle)
+    seen = [item["metadata"]["number"] for item in rig.collector.store.items("users")]
+    assert seen == list(range(10))
+    assert rig.collector.store.summary()["concurrent_uploads_peak"]["users"] == 1
+
+
+def test_a_drain_delivers_at_once_what_would_wait_for_its_batch(rig, event, until):
+    rig.know(batch_timeout_s=60.0)
+    rig.start()
+    rig.append(event())
+    rig.drain()
+    until(lambda: rig.answers)
+    assert rig.answers == [(True, "")]
+    assert rig.spool.usage().events == 0
+
+
+def test_a_drain_of_nothing_is_done_at_once(rig, until):
+    rig.start()
+    rig.drain()
+    until(lambda: rig.answers == [(True, "")], timeout_s=1.0)
+
+
+def test_a_drain_that_may_give_up_does_so_when_the_collector_is_known_to_fail(rig, event, until):
+    rig.collector.behave(Behaviour(status=503))
+    rig.start(Pace(Backoff(60.0, 60.0, 60.0)))
+    rig.append(event())
+    rig.drain(give_up=True)
+    until(lambda: rig.answers == [(False, "backing off: 503 Service Unavailable")], timeout_s=1.0)
+    rig.append(event())
+    rig.drain(give_up=True)
+    until(lambda: len(rig.answers) == 2, timeout_s=1.0)
+    assert rig.spool.usage().events == 2
+
+
+def test_a_drain_that_may_not_give_up_waits_until_the_collector_is_back(rig, event, until):
+    rig.collector.behave(Behaviour(status=503, times=4))
+    rig.start()
+    rig.append(event())
+    rig.drain(give_up=False)
+    until(lambda: rig.answers == [(True, "")])
+
+
+def test_a_drain_ends_with_its_time(rig, event, until):
+    rig.collector.behave(Behaviour(hang=True))
+    rig.start()
+    rig.append(event())
+    rig.drain(timeout_s=0.2)
+    until(lambda: rig.answers == [(False, "not delivered in time")], timeout_s=1.0)
+
+
+def test_a_drain_of_one_application_does_not_wait_for_another(rig, event, until):
+    rig.know(B)
+    rig.collector.behave(Behaviour(status=401, application_id=A))
+    rig.start()
+    rig.append(event(), application_id=A)
+    rig.append(event(), application_id=B)
+    rig.drain(application_ids=frozenset({B}))
+    until(lambda: rig.answers == [(True, "")])
+
+
+def test_close_waits_for_what_is_under_way_and_settles_it(rig, event, until):
+    """B3: a stop costs nothing."""
+    rig.collector.behave(Behaviour(delay_s=0.2))
+    rig.start()
+    rig.append(event())
+    until(lambda: rig.delivery.status()["in_flight"] == 1)
+    rig.delivery.close(5.0)
+    assert rig.spool.totals().delivered == 1
+
+
+def test_close_keeps_its_deadline_and_leaves_the_rest_in_the_spool(rig, event, until):
+    """B4: a collector that never answers must not hold up the exit."""
+    rig.collector.behave(Behaviour(hang=True))
+    rig.start()
+    rig.append(event())
+    rig.drain()
+    until(lambda: rig.delivery.status()["in_flight"] == 1)
+    began = time.monotonic()
+    rig.delivery.close(0.2)
+    rig.delivery.close(0.2)
+    assert time.monotonic() - began < 1.5
+    assert rig.spool.usage().events == 1
+    assert rig.answers == [(False, "the shipper is leaving")]
+    rig.drain()
+    assert len(rig.answers) == 2
+
+
+def test_no_thread_of_delivery_holds_up_the_exit_of_the_process(rig, event, until):
+    before = set(threading.enumerate())
+    rig.start()
+    rig.append(event())
+    assert rig.distinct(1)
+    ours = set(threading.enumerate()) - before
+    assert {"moesif-delivery", "moesif-upload-1", "moesif-deadlines"} <= {thread.name for thread in ours}
+    assert all(thread.daemon for thread in ours if thread.name.startswith("moesif-"))
+    rig.delivery.close(1.0)
+    until(lambda: not any(thread.is_alive() for thread in ours if thread.name.startswith("moesif-")))
+
+
+class RestlessSpool(MemorySpool):
+    """A spool whose settle fails as often as it is told to, as on a full disk."""
+
+    failures = 0
+
+    def settle(self, settlements):
+        if self.failures:
+            self.failures -= 1
+            raise SpoolError("no space left")
+        super().settle(settlements)
+
+
+def test_a_spool_that_cannot_settle_is_asked_again_and_nothing_is_lost(rig, event, until, monkeypatch):
+    monkeypatch.setattr("moesifasgi.shipper.delivery.SPOOL_REST_S", 0.05)
+    rig.spool = RestlessSpool()
+    rig.spool.failures = 3
+    rig.start()
+    rig.append(*(event() for _ in range(30)))
+    assert rig.distinct(30)
+    until(lambda: rig.delivery.idle)
+    assert rig.spool.totals().delivered == 30
+    assert rig.collector.store.counts().duplicates == 0
+
+
+def test_what_is_older_than_the_collector_takes_is_dropped_as_expired(rig, event, until):
+    times = iter([time.time() - MAX_AGE_S - 60])
+    rig.spool = MemorySpool(clock=lambda: next(times, time.time()))
+    rig.append(event())
+    rig.append(event())
+    rig.start()
+    until(lambda: rig.delivery.idle)
+    assert dict(rig.spool.totals().dropped) == {"expired": 1}
+    assert rig.spool.totals().delivered == 1
+
+
+def test_a_clock_that_jumps_forward_makes_nothing_old(rig, event, until):
+    """T16: a wrong clock must not cost a backlog."""
+    jump = [0.0]
+    rig.start(clock=Clock(wall=lambda: time.time() + jump[0]))
+    jump[0] = 2 * MAX_AGE_S
+    rig.append(event())
+    until(lambda: rig.delivery.idle)
+    assert rig.spool.totals().delivered == 1
+
+
+def test_an_application_that_becomes_known_later_gets_its_backlog_delivered(rig, event, until):
+    rig.append(event(), application_id=B)
+    rig.start()
+    until(lambda: rig.delivery.status()["reasons"] == ["the settings of …BBBB are unknown"])
+    assert not rig.delivery.idle
+    rig.know(B)
+    rig.delivery.notify()
+    assert rig.distinct(1)
+
+
+def test_a_fault_of_our_own_ends_neither_the_loop_nor_costs_the_batch(rig, event, monkeypatch):
+    faults = iter([ValueError("ours")])
+
+    def broken(data: bytes) -> bytes:
+        for fault in faults:
+            raise fault
+        return gzip_bytes(data)
+
+    monkeypatch.setattr("moesifasgi.shipper.uploader.gzip_bytes", broken)
+    rig.start()
+    rig.append(event())
+    assert rig.distinct(1)

@@ -1,0 +1,632 @@
+"""The ASGI shell around real applications: what passes through it is unchanged, what it records is true."""
+
+import asyncio
+import contextvars
+import time
+import tracemalloc
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import msgpack
+import pytest
+from fastapi import BackgroundTasks, FastAPI, Request
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.routing import Mount, Route
+
+from moesifasgi import MoesifMiddleware
+from moesifasgi.channel.memory import MemoryChannel
+from moesifasgi.channel.registry import channel_for
+from moesifasgi.event.record import Ending, Record
+from moesifasgi.recorder import Recorder
+from moesifasgi.settings import Settings
+from moesifasgi.wire.ring import Offer
+
+Message = MutableMapping[str, Any]
+App = Callable[..., Awaitable[None]]
+HEADER = "x-moesif-transaction-id"
+
+
+class Worker:
+    """A process of its own, as far as the middleware knows: one memory channel."""
+
+    def __init__(self, directory: Path) -> None:
+        self.settings: dict[str, Any] = {
+            "APPLICATION_ID": "app-of-the-tests",
+            "TRANSPORT": "memory",
+            "SHIPPER_SOCKET": str(directory / "nowhere.sock"),
+        }
+
+    def wrap(self, app: App | None, **settings: Any) -> MoesifMiddleware:
+        return MoesifMiddleware(app, settings={**self.settings, **settings})
+
+    @property
+    def channel(self) -> MemoryChannel:
+        channel = channel_for(Settings.load(self.settings, {}))
+        assert isinstance(channel, MemoryChannel)
+        return channel
+
+    @property
+    def records(self) -> list[Record]:
+        return [Record.from_wire(msgpack.unpackb(event.payload)) for event in self.channel.events]
+
+    @property
+    def record(self) -> Record:
+        (only,) = self.records
+        return only
+
+    def counted(self, **expected: int) -> bool:
+        numbers = self.channel.counters.snapshot()
+        return {name: numbers.get(name.replace("__", "."), 0) for name in expected} == expected
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    """A worker whose every captured event must have a fate at the end of the test."""
+    made = Worker(tmp_path)
+    yield made
+    assert made.channel.counters.difference(len(made.channel.events), 0) == 0
+
+
+def scope(**more: Any) -> Message:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"example.org")],
+        "server": ("127.0.0.1", 80),
+        "client": ("192.0.2.7", 40_000),
+        **more,
+    }
+
+
+class Server:
+    """An ASGI server of one request: gives out ``messages`` in turn, then waits; keeps what it is sent."""
+
+    def __init__(self, *messages: Message, broken_after: int | None = None) -> None:
+        self._messages = list(messages) or [{"type": "http.request", "body": b"", "more_body": False}]
+        self._broken_after = broken_after
+        self.sent: list[Message] = []
+
+    async def receive(self) -> Message:
+        if not self._messages:
+            await asyncio.Event().wait()
+        return self._messages.pop(0)
+
+    async def send(self, message: Message) -> None:
+        if self._broken_after is not None and len(self.sent) >= self._broken_after:
+            raise ConnectionResetError("the client is gone")
+        self.sent.append(message)
+
+
+def run(app: App, server: Server, **more: Any) -> list[Message]:
+    asyncio.run(app(scope(**more), server.receive, server.send))
+    return server.sent
+
+
+async def ask(app: App, method: str, path: str, **more: Any) -> httpx.Response:
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://example.org") as client:
+        return await client.request(method, path, **more)
+
+
+def asked(app: App, method: str, path: str, **more: Any) -> httpx.Response:
+    return asyncio.run(ask(app, method, path, **more))
+
+
+def fastapi_app() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/items/{number}")
+    async def item(number: int) -> dict[str, Any]:
+        return {"number": number, "name": "ü"}
+
+    @app.post("/echo")
+    async def echo(request: Request) -> dict[str, Any]:
+        return {"got": (await request.body()).decode()}
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse((f"data: {n}\n\n" for n in range(5)), media_type="text/event-stream")
+
+    @app.get("/cookies")
+    async def cookies() -> JSONResponse:
+        response = JSONResponse({}, status_code=201)
+        response.set_cookie("a", "1")
+        response.set_cookie("b", "2")
+        return response
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("a secret")
+
+    return app
+
+
+REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "/items/3", {}),
+    ("GET", "/items/none", {}),
+    ("HEAD", "/items/3", {}),
+    ("POST", "/echo", {"content": b"hello"}),
+    ("GET", "/stream", {}),
+    ("GET", "/cookies", {}),
+    ("GET", "/missing", {}),
+    ("GET", "/broken", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "more"), REQUESTS, ids=[path for _, path, _ in REQUESTS])
+def test_a_response_is_that_of_the_bare_application(worker: Worker, method: str, path: str, more: dict[str, Any]):
+    bare = asked(fastapi_app(), method, path, **more)
+    app = fastapi_app()
+    app.add_middleware(MoesifMiddleware, settings=worker.settings)
+    watched = asked(app, method, path, **more)
+
+    assert (watched.status_code, watched.content) == (bare.status_code, bare.content)
+    assert [pair for pair in watched.headers.multi_items() if pair[0] != HEADER] == bare.headers.multi_items()
+    assert worker.record.status == bare.status_code
+    if method != "HEAD" and path != "/broken":
+        assert worker.record.response_body == bare.content
+
+
+def test_the_id_of_the_response_is_the_events(worker: Worker):
+    """A2: the id in the header was another than the event's."""
+    response = asked(worker.wrap(fastapi_app()), "GET", "/items/1")
+
+    assert response.headers[HEADER] == worker.record.transaction_id
+    assert str(uuid.UUID(response.headers[HEADER])) == response.headers[HEADER]
+    assert len(response.headers[HEADER]) == 36
+
+
+def test_a_clients_own_id_is_not_taken_over(worker: Worker):
+    response = asked(worker.wrap(fastapi_app()), "GET", "/items/1", headers={HEADER: "theirs"})
+
+    assert response.headers[HEADER] != "theirs"
+
+
+def test_overlapping_requests_have_ids_of_their_own(worker: Worker):
+    """A2: two requests under way at once shared the later one's id."""
+    count = 1_000
+    answered: dict[bytes, str] = {}
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await everyone_is_here.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": scope["query_string"]})
+
+    async def one(number: int) -> None:
+        server, query = Server(), str(number).encode()
+        await watched(scope(query_string=query), server.receive, server.send)
+        answered[query] = dict(server.sent[0]["headers"])[HEADER.encode()].decode()
+
+    async def main() -> None:
+        requests = [asyncio.create_task(one(number)) for number in range(count)]
+        await asyncio.sleep(0)
+        everyone_is_here.set()
+        await asyncio.gather(*requests)
+
+    watched, everyone_is_here = worker.wrap(app), asyncio.Event()
+    asyncio.run(main())
+
+    assert {record.response_body: record.transaction_id for record in worker.records} == answered
+    assert all(record.response_body == record.query_string for record in worker.records)
+    assert len(set(answered.values())) == count
+
+
+def test_without_the_id_the_applications_messages_pass_as_they_are(worker: Worker):
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"a", b"1")]}
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await send(start)
+        await send({"type": "http.response.body", "body": b""})
+
+    sent = run(worker.wrap(app, DISABLED_TRANSACTION_ID=True), Server())
+
+    assert sent[0] is start
+    assert worker.record.response_headers == [[b"a", b"1"]]
+
+
+def test_a_request_without_a_client_address_is_served_and_recorded(worker: Worker):
+    """A3: behind a Unix socket each request became a 500."""
+    sent = run(worker.wrap(fastapi_app()), Server(), client=None, path="/items/1")
+
+    assert sent[0]["status"] == 200
+    assert worker.record.client is None
+
+
+def test_an_unhandled_exception_is_recorded_as_a_500_and_raised_again(worker: Worker):
+    """A4: the failures that matter most were not recorded."""
+    error = RuntimeError("a secret")
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        raise error
+
+    with pytest.raises(RuntimeError) as caught:
+        run(worker.wrap(app), Server())
+    assert caught.value is error
+    assert (worker.record.status, worker.record.error) == (500, "RuntimeError")
+    assert b"a secret" not in worker.channel.events[0].payload
+
+
+@pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
+def test_a_stream_whose_client_leaves_is_recorded(worker: Worker, spec_version: str):
+    """A5: an aborted stream made no event."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"data: x\n\n"
+            await anyio.sleep(0)
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await StreamingResponse(endless(), media_type="text/event-stream")(scope, receive, send)
+
+    # A server of 2.3 says that the client left by a message, one of 2.4 by refusing the next chunk.
+    told = spec_version == "2.3"
+    server = Server(*([{"type": "http.disconnect"}] if told else []), broken_after=None if told else 4)
+    try:
+        run(worker.wrap(app), server, asgi={"version": "3.0", "spec_version": spec_version})
+    except Exception as error:
+        assert type(error).__name__ == "ClientDisconnect"
+
+    assert worker.record.ending == Ending.DISCONNECTED
+    assert worker.record.status == (200 if not told or server.sent else 499)
+
+
+def test_an_endless_stream_that_ignores_the_disconnect_is_recorded_once(worker: Worker):
+    """A5: and it must not be recorded again with every chunk."""
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+        for _ in range(50):
+            await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
+
+    run(worker.wrap(app), Server({"type": "http.disconnect"}))
+
+    assert worker.record.ending == Ending.DISCONNECTED
+
+
+def test_a_cancelled_request_is_recorded_as_disconnected_and_stays_cancelled(worker: Worker):
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+        await receive()
+
+    async def main() -> None:
+        server = Server()
+        request = asyncio.create_task(worker.wrap(app)(scope(), server.receive, server.send))
+        while not server.sent:
+            await asyncio.sleep(0)
+        request.cancel()
+        await request
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    assert (worker.record.ending, worker.record.error) == (Ending.DISCONNECTED, None)
+
+
+def test_an_upload_reaches_the_application_part_by_part_as_it_comes(worker: Worker):
+    """A7: five parts reached the application as one, after the last."""
+    parts: list[Message] = [
+        {"type": "http.request", "body": bytes([65 + n]) * 1000, "more_body": n < 4} for n in range(5)
+    ]
+    asked_for: list[int] = []
+    got: list[Message] = []
+
+    class Slow(Server):
+        async def receive(self) -> Message:
+            asked_for.append(len(got))
+            return await super().receive()
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        while not got or got[-1]["more_body"]:
+            got.append(await receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    run(worker.wrap(app), Slow(*parts), method="POST")
+
+    assert all(given is part for given, part in zip(got, parts, strict=True))
+    assert asked_for == [0, 1, 2, 3, 4]
+    assert worker.record.request_body == b"".join(part["body"] for part in parts)
+
+
+def test_a_body_of_fifty_megabytes_costs_no_more_memory_than_the_cap(worker: Worker):
+    """A7: a 2 GB upload took 2 GB of memory."""
+    chunk, count = bytes(64 * 1024), 800
+
+    class Uploading(Server):
+        left = count
+
+        async def receive(self) -> Message:
+            self.left -= 1
+            return {"type": "http.request", "body": bytes(chunk), "more_body": self.left > 0}
+
+        async def send(self, message: Message) -> None:
+            pass
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        more = True
+        while more:
+            message = await receive()
+            more = message["more_body"]
+            await send({"type": "http.response.body", "body": message["body"][:-1], "more_body": more})
+
+    watched = worker.wrap(app, MAX_BODY_SIZE=100_000)
+    tracemalloc.start()
+    try:
+        run(watched, Uploading())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert worker.record.request_body_size == count * len(chunk)
+    assert len(worker.record.request_body or b"") == 100_000
+    assert peak < 3_000_000
+
+
+def test_the_responses_time_is_that_of_its_last_byte(worker: Worker):
+    """A11: a slow stream was recorded as a millisecond."""
+    pause_s = 0.05
+    moments: list[float] = []
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for more in (True, True, False):
+            await asyncio.sleep(pause_s)
+            await send({"type": "http.response.body", "body": b"x", "more_body": more})
+        moments.append(time.time())
+        await asyncio.sleep(2 * pause_s)
+
+    begun = time.time()
+    run(worker.wrap(app), Server())
+
+    assert begun <= worker.record.started_at
+    assert worker.record.ended_at - worker.record.started_at >= 3 * pause_s
+    assert worker.record.ended_at <= moments[0]
+
+
+def test_the_event_leaves_before_background_tasks_run(worker: Worker):
+    """A18: what the application does after its response is no part of the exchange, whatever becomes of it."""
+    seen: list[int] = []
+    app = FastAPI()
+
+    def background() -> None:
+        seen.append(len(worker.records))
+        raise RuntimeError("in a background task")
+
+    @app.get("/")
+    async def index(tasks: BackgroundTasks) -> None:
+        tasks.add_task(background)
+
+    app.add_middleware(MoesifMiddleware, settings=worker.settings)
+    response = asked(app, "GET", "/")
+
+    assert seen == [1]
+    assert response.status_code == 200
+    assert (worker.record.status, worker.record.ending) == (200, Ending.COMPLETE)
+
+
+@pytest.mark.parametrize("kind", ["websocket", "webtransport", "something.new"])
+def test_scopes_other_than_http_pass_untouched(worker: Worker, kind: str):
+    got: list[Any] = []
+
+    async def app(*given: Any) -> None:
+        got.extend(given)
+
+    server, given = Server(), scope(type=kind)
+    receive, send = server.receive, server.send
+    asyncio.run(worker.wrap(app)(given, receive, send))
+
+    assert got[0] is given
+    assert got[1] is receive
+    assert got[2] is send
+    assert worker.counted(captured=0)
+
+
+def test_the_application_gets_the_scope_of_the_server(worker: Worker):
+    got: list[Message] = []
+    given = scope()
+    before = dict(given)
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        got.append(scope)
+
+    asyncio.run(worker.wrap(app)(given, Server().receive, Server().send))
+
+    assert got[0] is given
+    assert given == before
+
+
+def test_context_variables_are_seen_across_the_middleware(worker: Worker):
+    """A18: BaseHTTPMiddleware runs the application in another context."""
+    outer: contextvars.ContextVar[str] = contextvars.ContextVar("outer")
+    inner: contextvars.ContextVar[str] = contextvars.ContextVar("inner")
+    seen: list[str] = []
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        seen.append(outer.get())
+        inner.set("from inside")
+        await PlainTextResponse("x")(scope, receive, send)
+
+    async def main() -> None:
+        outer.set("from outside")
+        server = Server()
+        await worker.wrap(app)(scope(), server.receive, server.send)
+        seen.append(inner.get())
+
+    asyncio.run(main())
+
+    assert seen == ["from outside", "from inside"]
+
+
+def test_a_mounted_application_is_recorded_under_its_whole_path(worker: Worker):
+    inner = Starlette(routes=[Route("/users", lambda request: PlainTextResponse("x"))])
+    app = Starlette(routes=[Mount("/api", inner)])
+    asked(worker.wrap(app), "GET", "/api/users")
+
+    assert (worker.record.path, worker.record.root_path) == ("/api/users", "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "method", "path", "skipped"),
+    [
+        ({"EXCLUDE_METHODS": ["OPTIONS"]}, "OPTIONS", "/", True),
+        ({"EXCLUDE_METHODS": ["OPTIONS"]}, "GET", "/", False),
+        ({"EXCLUDE_PATHS": ["/health*"]}, "GET", "/healthz", True),
+        ({"EXCLUDE_PATHS": ["/health*"]}, "GET", "/items", False),
+        ({"EXCLUDE_PATHS": ["/health"]}, "GET", "/healthz", False),
+    ],
+)
+def test_what_is_excluded_is_served_and_counted_as_skipped(
+    worker: Worker, settings: dict[str, Any], method: str, path: str, skipped: bool
+):
+    sent = run(worker.wrap(PlainTextResponse("x"), **settings), Server(), method=method, path=path)
+
+    assert sent[1]["body"] == b"x"
+    assert worker.counted(captured=1, skipped=int(skipped))
+    assert len(worker.records) == int(not skipped)
+
+
+def test_a_sample_rate_keeps_its_share_and_counts_the_rest(worker: Worker):
+    app = worker.wrap(PlainTextResponse("x"), SAMPLE_RATE=30)
+    for _ in range(300):
+        run(app, Server())
+
+    kept = len(worker.records)
+    assert 45 <= kept <= 145  # Six standard deviations around 90.
+    assert worker.counted(captured=300, sampled_out=300 - kept)
+    assert {record.weight for record in worker.records} == {3, 4}
+
+
+def test_a_rate_of_nothing_records_nothing(worker: Worker):
+    app = worker.wrap(PlainTextResponse("x"), SAMPLE_RATE=0)
+    for _ in range(50):
+        run(app, Server())
+
+    assert worker.counted(captured=50, sampled_out=50)
+
+
+@pytest.mark.parametrize(
+    ("settings", "request_body", "response_body"),
+    [
+        ({"LOG_BODY": False}, None, None),
+        ({"LOG_REQUEST_BODY": False}, None, b"out"),
+        ({"LOG_RESPONSE_BODY": False}, b"in", None),
+        ({"MAX_BODY_SIZE": 1}, b"i", b"o"),
+    ],
+)
+def test_bodies_are_recorded_as_the_settings_say(
+    worker: Worker, settings: dict[str, Any], request_body: bytes | None, response_body: bytes | None
+):
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await receive()
+        await PlainTextResponse("out")(scope, receive, send)
+
+    run(worker.wrap(app, **settings), Server({"type": "http.request", "body": b"in"}), method="POST")
+
+    assert (worker.record.request_body, worker.record.response_body) == (request_body, response_body)
+    assert (worker.record.request_body_size, worker.record.response_body_size) == (2, 3)
+
+
+class BrokenChannel(MemoryChannel):
+    """A channel with a fault of ours in it."""
+
+    def offer(self, kind: int, key: int, payload: bytes) -> Offer:
+        raise ZeroDivisionError
+
+
+def test_a_fault_in_recording_never_reaches_the_client_and_is_counted(worker: Worker):
+    app = worker.wrap(PlainTextResponse("x"))
+    channel = BrokenChannel()
+    app._recorder = Recorder(Settings.load(worker.settings, {}), channel)
+
+    assert run(app, Server())[1]["body"] == b"x"
+    assert channel.counters.snapshot()["dropped.internal_error"] == 1
+    assert channel.counters.difference(0, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("absurd", "fate"),
+    [
+        ({"client": 5}, "dropped__internal_error"),
+        ({"headers": 5}, "dropped__internal_error"),
+        ({"server": object()}, "dropped__internal_error"),
+        ({"method": object()}, "dropped__unserialisable"),
+        ({"query_string": 2**80}, "dropped__unserialisable"),
+        ({"headers": [[[[b"deep"]]]] * 3}, "captured"),
+        ({"path": "/\ud800"}, "captured"),
+    ],
+    ids=repr,
+)
+def test_a_scope_of_absurd_values_costs_at_most_its_event(worker: Worker, absurd: dict[str, Any], fate: str):
+    """T11: nothing in a request may change a response."""
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await PlainTextResponse("x")({"type": "http"}, receive, send)
+
+    watched = worker.wrap(app)
+    assert run(watched, Server(), **absurd)[1]["body"] == b"x"
+    assert worker.counted(**{"captured": 1, fate: 1})
+
+    run(watched, Server())
+    assert worker.records[-1].response_body == b"x"
+
+
+GARBAGE: list[Any] = [
+    None,
+    5,
+    "http.response.start",
+    [],
+    {},
+    {"type": "http.response.start", "status": 200, "headers": 5},
+    {"type": "http.response.body", "body": "text"},
+    {"type": "http.response.body", "body": 5},
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
+def test_a_message_that_is_none_reaches_the_other_side_as_it_is(worker: Worker, garbage: Any):
+    got: list[Any] = []
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        got.append(await receive())
+        await send(garbage)
+        await PlainTextResponse("x")({"type": "http"}, receive, send)
+
+    server = Server()
+    server._messages = [garbage]
+    sent = run(worker.wrap(app), server)
+
+    assert got[0] is garbage
+    assert sent[0] is garbage
+    assert sent[-1]["body"] == b"x"
+    assert worker.counted(captured=1)
+
+
+def test_two_middlewares_around_one_application_both_record(worker: Worker):
+    inner = worker.wrap(PlainTextResponse("x"))
+    outer = worker.wrap(inner, APPLICATION_ID="the-other-app")
+    sent = run(outer, Server())
+
+    ids = [value.decode() for name, value in sent[0]["headers"] if name == HEADER.encode()]
+    # The inner one sends first and is done last, when the server has taken what the outer one passed on.
+    assert ids == [record.transaction_id for record in reversed(worker.records)]
+    assert [event.key for event in worker.channel.events] == [1, 0]
+
+
+def test_without_an_application_it_serves_updates_only(worker: Worker):
+    with pytest.raises(TypeError, match="without an application"):
+        run(worker.wrap(None), Server())
