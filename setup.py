@@ -10,7 +10,7 @@ VERSION = re.search(
     r'^VERSION = "([^"]+)"$', (HERE / "moesifasgi" / "version.py").read_text("utf-8"), re.MULTILINE
 )
 if VERSION is None:
-    raise RuntimeError("moesifasgi/version.py must hold a line VERSION = \"x.y.z\"")
+    raise RuntimeError('moesifasgi/version.py must hold a line VERSION = "x.y.z"')
 
 SERVERS = [
     "fastapi>=0.110",

@@ -59,12 +59,8 @@ def flush(timeout: float = 10.0) -> bool:
     Blocks the calling thread: in a coroutine, call it through ``asyncio.to_thread``.
     """
     deadline = time.monotonic() + timeout
-    return all(
-        [
-            channel.drain(max(0.0, deadline - time.monotonic()), give_up=False).delivered
-            for channel in channels()
-        ]
-    )
+    drained = [channel.drain(max(0.0, deadline - time.monotonic()), give_up=False) for channel in channels()]
+    return all(one.delivered for one in drained)
 
 
 def stats() -> dict[str, int]:

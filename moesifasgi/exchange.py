@@ -1,8 +1,8 @@
 """ASGI messages in → Record out. Pure: it awaits nothing, reads no clock, draws no id.
 
-One Exchange lives as long as its request. The shell (``middleware``) passes each message by it; it keeps what a
-Record needs, at most ``limit`` bytes of each body, and says when the response has sent its last byte. It
-takes whatever an application can send: a message that breaks the ASGI specification is the server's to refuse.
+One Exchange lives as long as its request. The shell (``middleware``) passes each message by it; it keeps what
+a Record needs, at most ``limit`` bytes of each body, and says when the response has sent its last byte. It
+takes whatever an application can send: what breaks the ASGI specification is the server's to refuse.
 """
 
 from collections.abc import Iterable, Mapping, MutableMapping

@@ -1,4 +1,4 @@
-"""The lifespan scope: begin connecting at start-up, drain before the server is told that shutdown is complete.
+"""The lifespan scope: begin connecting at start-up, drain before the server hears that shutdown is complete.
 
 This is the one moment at which a worker may wait: no request is under way any more, the process is about to
 end, and it is the only exit hook that every ASGI server runs (``atexit`` is not, under servers that end by

@@ -3,14 +3,18 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from logging import ERROR
+from time import time
 from typing import Any
 
 from moesifasgi.channel.registry import channel_for
+from moesifasgi.errors import SettingsError
 from moesifasgi.exchange import Exchange, Message, Scope
 from moesifasgi.lifespan import Lifespan
-from moesifasgi.quiet import logger
+from moesifasgi.quiet import logger, say
 from moesifasgi.recorder import Recorder, remember_recorder
 from moesifasgi.settings import Settings
+from moesifasgi.transaction_id import new_transaction_id
 from moesifasgi.updates import Updates
 
 Receive = Callable[[], Awaitable[Message]]
@@ -25,81 +29,137 @@ class MoesifMiddleware(Updates):
         app = MoesifMiddleware(app, settings={"APPLICATION_ID": "..."})             # any ASGI application
 
     Without an application it serves the update calls (``update_user`` and so on). The constructor reads the
-    settings and does nothing else; it raises SettingsError, which lists every fault. After that nothing here
-    raises into the application, waits for the shipper, or changes a response, except for the header
+    settings and does nothing else; it raises SettingsError, which lists every fault. (A framework that builds
+    its middlewares only under the running server would turn that into a 500 for every request; there the
+    server is told at start-up instead, and does not start.) After that nothing here raises into the application,
+    waits for the shipper, or changes a response, except for the header
     ``X-Moesif-Transaction-Id`` (off with DISABLED_TRANSACTION_ID).
     """
 
     def __init__(self, app: ASGIApp | None = None, settings: Mapping[str, Any] | None = None) -> None:
         self.app = app
-        loaded = Settings.load(settings if settings is not None else {}, os.environ)
-        for warning in loaded.warnings:
-            logger.warning("%s", warning)
-        self._recorder = Recorder(loaded, channel_for(loaded))
-        self._shutdown_timeout_s = loaded.queue.shutdown_timeout_s
+        self._fault: SettingsError | None = None
+        self._recorder: Recorder | None = None
+        try:
+            self._recorder = self._configured(settings if settings is not None else {})
+        except SettingsError as fault:
+            if app is None or not _inside_a_server():
+                raise
+            self._fault = fault
         super().__init__(self._recorder)
-        remember_recorder(self._recorder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.app is None:
             raise TypeError("this MoesifMiddleware was made without an application to serve")
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                lifespan = Lifespan(self._recorder.channel, self._shutdown_timeout_s, receive, send)
-                await lifespan.run(self.app, scope)
-            else:
-                await self.app(scope, receive, send)
+        if self._recorder is None:
+            await self._refuse_to_start(self.app, scope, receive, send)
             return
-        exchange = self._recorder.begin(scope)
-        if exchange is None:
+        tap = self._tapped(self._recorder, scope, receive, send) if scope["type"] == "http" else None
+        if tap is not None:
+            try:
+                await self.app(scope, tap.receive, tap.send)
+            except BaseException as error:
+                tap.end(error)
+                raise
+            tap.end(None)
+        elif scope["type"] == "lifespan":
+            lifespan = Lifespan(self._recorder.channel, self._shutdown_timeout_s, receive, send)
+            await lifespan.run(self.app, scope)
+        else:
             await self.app(scope, receive, send)
+
+    def _configured(self, settings: Mapping[str, Any]) -> Recorder:
+        loaded = Settings.load(settings, os.environ)
+        for warning in loaded.warnings:
+            logger.warning("%s", warning)
+        self._shutdown_timeout_s = loaded.queue.shutdown_timeout_s
+        recorder = Recorder(loaded, channel_for(loaded))
+        remember_recorder(recorder)
+        return recorder
+
+    async def _refuse_to_start(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """With wrong settings: the server is told not to start; where it does not ask, requests go past us."""
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(self._fault)})
             return
-        await _Tap(exchange, self._recorder, receive, send).run(self.app, scope)
+        say("wrong settings", "nothing is recorded: %s", self._fault, level=ERROR)
+        await app(scope, receive, send)
+
+    @staticmethod
+    def _tapped(recorder: Recorder, scope: Scope, receive: Receive, send: Send) -> "_Tap | None":
+        """What looks at this request; None where it is not to be recorded."""
+        try:
+            return _Tap(recorder, scope, receive, send) if recorder.admits(scope) else None
+        except Exception as error:  # noqa: BLE001  (the application is served, whatever is wrong with us)
+            recorder.lost("begin", error)
+            return None
 
 
-class _Tap:
-    """The application's ``receive`` and ``send`` for one request."""
+class _Tap(Exchange):
+    """An Exchange that sits in the application's ``receive`` and ``send``.
 
-    __slots__ = ("_exchange", "_receive", "_recorder", "_send")
+    One object and no coroutine of its own a request: what is on the request path is counted in microseconds.
+    """
 
-    def __init__(self, exchange: Exchange, recorder: Recorder, receive: Receive, send: Send) -> None:
-        self._exchange = exchange
+    __slots__ = ("_receive", "_recorder", "_send")
+
+    def __init__(self, recorder: Recorder, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(
+            scope,
+            new_transaction_id(),
+            time(),
+            recorder.request_limit_bytes,
+            recorder.response_limit_bytes,
+        )
         self._recorder = recorder
         self._receive = receive
         self._send = send
 
-    async def run(self, app: ASGIApp, scope: Scope) -> None:
-        exchange = self._exchange
-        try:
-            await app(scope, self.receive, self.send)
-        except BaseException as error:
-            if not exchange.finished:
-                exchange.ended(error, cancelled=_is_cancellation(error))
-                self._recorder.finish(exchange)
-            raise
-        if not exchange.finished:
-            exchange.ended(None, cancelled=False)
-            self._recorder.finish(exchange)
-
     async def receive(self) -> Message:
         message = await self._receive()
-        self._recorder.received(self._exchange, message)
+        try:
+            self.received(message)
+        except Exception as error:  # noqa: BLE001  (not a message: the application goes on without us)
+            self._recorder.abandon(self, error)
         return message
 
     async def send(self, message: Message) -> None:
-        exchange = self._exchange
-        message = self._recorder.outgoing(exchange, message)
+        try:
+            if message["type"] == "http.response.start":
+                message = self.starting(message, identified=self._recorder.identifies)
+        except Exception:  # noqa: BLE001  (not a message: the server has to say so)
+            pass
         try:
             await self._send(message)
         except OSError:
             # How a server says that nobody listens any more (ASGI 2.4).
-            exchange.client_left()
+            self.client_left()
             raise
         # After the server took it: the exchange ends with the last byte, not with what the application
         # does after it (background tasks).
-        self._recorder.sent(exchange, message)
+        try:
+            if self.sent(message):
+                self._recorder.finish(self)
+        except Exception as error:  # noqa: BLE001  (as above)
+            self._recorder.abandon(self, error)
+
+    def end(self, error: BaseException | None) -> None:
+        """The application returned or raised; an exchange that was not over is over now."""
+        if not self.finished:
+            self.ended(error, cancelled=_is_cancellation(error))
+            self._recorder.finish(self)
 
 
-def _is_cancellation(error: BaseException) -> bool:
+def _is_cancellation(error: BaseException | None) -> bool:
     """Cancelled by the server, or the process is being stopped: nothing that the application did."""
-    return isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception)
+    return isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception | None)
+
+
+def _inside_a_server() -> bool:
+    """Whether the caller runs in an event loop: Starlette builds its middlewares on the first call."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

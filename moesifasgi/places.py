@@ -6,6 +6,7 @@ the home that the password database names (``$HOME`` may still be root's after a
 and last the places for temporary files.
 """
 
+import contextlib
 import os
 import pwd
 import stat
@@ -37,11 +38,9 @@ def _candidates(spool_dir: str | None, environ: Mapping[str, str]) -> Iterator[P
         yield Path(given.split(":")[0], "moesif")
     if given := environ.get("XDG_STATE_HOME"):
         yield Path(given, "moesif")
-    try:
+    with contextlib.suppress(KeyError):  # A container's user may have no entry.
         yield Path(pwd.getpwuid(os.geteuid()).pw_dir, ".local", "state", "moesif")
-    except KeyError:
-        pass  # A container's user may have no entry.
-    for temporary in ("/var/tmp", tempfile.gettempdir()):  # noqa: S108  (checked for owner and mode below)
+    for temporary in ("/var/tmp", tempfile.gettempdir()):  # Checked for owner and mode like all others.
         yield Path(temporary, f"moesif-{os.geteuid()}")
 
 

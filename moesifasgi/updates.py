@@ -1,12 +1,13 @@
 """The update calls: users, companies, subscriptions and actions, offered like any event, back at once."""
 
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from moesifasgi.event.jsonable import jsonable
+from moesifasgi.quiet import say
 from moesifasgi.recorder import Recorder
+from moesifasgi.transaction_id import new_transaction_id
 from moesifasgi.wire.messages import Kind
 
 Update = Mapping[str, Any] | str | bytes | object
@@ -23,7 +24,8 @@ _REQUIRED = {
 class Updates:
     """The update calls over one recorder. None raises: an update that cannot be is logged and counted."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder | None) -> None:
+        """``recorder`` is None where the settings were wrong: updates are logged then, and go nowhere."""
         self._updates = recorder
 
     def update_user(self, user: Update) -> None:
@@ -59,17 +61,21 @@ class Updates:
         self._offer_all(Kind.ACTION, actions)
 
     def _offer(self, kind: Kind, update: Update) -> None:
+        recorder = self._updates
+        if recorder is None:
+            say("updates without settings", "updates are dropped: the settings are wrong")
+            return
         try:
             content = _content(update)
             if not content.get(_REQUIRED[kind]):
                 raise ValueError(f"{_REQUIRED[kind]} is required")
         except Exception as error:  # noqa: BLE001  (a model's or a container's own code may raise anything)
-            self._updates.refuse(kind, f"{type(error).__name__}: {error}")
+            recorder.refuse(kind, f"{type(error).__name__}: {error}")
             return
         if kind is Kind.ACTION:
             # The collector deduplicates actions on it; made here, so that every retry carries the same.
-            content.setdefault("transaction_id", str(uuid.uuid4()))
-        self._updates.hand_over(kind, content)
+            content.setdefault("transaction_id", new_transaction_id())
+        recorder.hand_over(kind, content)
 
     def _offer_all(self, kind: Kind, updates: Iterable[Update]) -> None:
         try:
@@ -78,7 +84,8 @@ class Updates:
                 raise ValueError("expected a list of updates, got one")
             each = list(each)
         except Exception as error:  # noqa: BLE001  (an iterator's own code may raise anything)
-            self._updates.refuse(kind, f"{type(error).__name__}: {error}")
+            if self._updates is not None:
+                self._updates.refuse(kind, f"{type(error).__name__}: {error}")
             return
         for update in each:
             self._offer(kind, update)

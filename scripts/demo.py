@@ -137,7 +137,9 @@ def _observe(server: Server, name: str, url: str, directory: Path) -> Run:
 
 def _load(server: Server, name: str) -> LoadResult:
     with click.progressbar(length=REQUESTS, label=f"{name:>8}, {WORKERS} workers") as bar:
-        return send_mix(server.url, REQUESTS, CONNECTIONS, on_progress=lambda done: bar.update(done - bar.pos))
+        return send_mix(
+            server.url, REQUESTS, CONNECTIONS, on_progress=lambda done: bar.update(done - bar.pos)
+        )
 
 
 @contextmanager
@@ -155,7 +157,7 @@ def _inspector() -> Iterator[str]:
 
 
 def _get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  (the inspector's own address)
+    with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)
 
 
@@ -185,7 +187,12 @@ def _show(run: Run) -> None:
     _table(
         ("worker", "captured", "acknowledged", "in its ring"),
         [
-            (worker["pid"], worker["counters"]["captured"], worker["counters"]["acked"], worker["ring_events"])
+            (
+                worker["pid"],
+                worker["counters"]["captured"],
+                worker["counters"]["acked"],
+                worker["ring_events"],
+            )
             for worker in run.workers
         ],
     )

@@ -71,7 +71,11 @@ COMPLETE: dict[str, tuple[list[Message], bytes | None, int]] = {
     "a path": ([start(), PATHSEND], None, 0),
     "a file descriptor": ([start(), {**ZEROCOPY, "more_body": True}, ZEROCOPY], None, 0),
     "trailers": ([start(trailers=True), body(b"x"), TRAILERS], b"x", 1),
-    "trailers in two": ([start(trailers=True), body(), {**TRAILERS, "more_trailers": True}, TRAILERS], b"", 0),
+    "trailers in two": (
+        [start(trailers=True), body(), {**TRAILERS, "more_trailers": True}, TRAILERS],
+        b"",
+        0,
+    ),
     "a path and trailers": ([start(trailers=True), PATHSEND, TRAILERS], None, 0),
 }
 
@@ -84,7 +88,11 @@ def test_a_response_is_over_with_its_last_message_and_not_before(
 
     assert sent(exchange, *messages) == [len(messages) - 1]
     record = exchange.record(2.0)
-    assert (record.ending, record.response_body, record.response_body_size) == (Ending.COMPLETE, expected, size)
+    assert (record.ending, record.response_body, record.response_body_size) == (
+        Ending.COMPLETE,
+        expected,
+        size,
+    )
     assert exchange.finished
     assert record.error is None
 
@@ -256,7 +264,9 @@ def test_the_request_is_complete_with_its_last_part():
 class Case:
     """How an exchange ends without a last message: what it got before, the error, and what is recorded."""
 
-    def __init__(self, error: BaseException | None, *, started: bool, left: bool, cancelled: bool = False) -> None:
+    def __init__(
+        self, error: BaseException | None, *, started: bool, left: bool, cancelled: bool = False
+    ) -> None:
         self.error = error
         self.started = started
         self.left = left

@@ -5,9 +5,10 @@ The thread does all else: it connects (which may start a shipper), introduces th
 acknowledged, sends what the kernel would not take at once, and reads acknowledgements and policy.
 
 One lock guards ring and link; it is held for the length of a list operation or a non-blocking write, never
-over a wait. After a fork the child makes a Carrier of its own (see ``unix``); nothing here is shared over one.
+over a wait. After a fork the child makes a Carrier of its own (see ``unix``); nothing here is shared over it.
 """
 
+import contextlib
 import os
 import random
 import select
@@ -21,10 +22,10 @@ from typing import Any, Protocol
 
 from moesifasgi.channel import Drained as Outcome
 from moesifasgi.channel.link import MAX_BUFFERS, Link
-from moesifasgi.wakeup import Wakeup
 from moesifasgi.counters import Counters
 from moesifasgi.quiet import say
 from moesifasgi.version import VERSION
+from moesifasgi.wakeup import Wakeup
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import encode
 from moesifasgi.wire.frame import frame
@@ -42,6 +43,7 @@ from moesifasgi.wire.messages import (
 )
 from moesifasgi.wire.ring import Offer, Ring
 
+_ACCEPTED = Offer.ACCEPTED
 STATS_INTERVAL_S = 1.0
 BACKOFF_FIRST_S = 0.05
 BACKOFF_LONGEST_S = 1.0
@@ -49,7 +51,9 @@ BACKOFF_LONGEST_S = 1.0
 SEND_BYTES = 64 * 1024
 """Most bytes of backlog in one write, so that the lock is free again within tens of microseconds."""
 PATIENCE_S = 0.8
-"""How long a leaving worker waits for a sign of life; leaves within 1 s of it in all."""
+"""How long a leaving worker waits for a sign of life."""
+GOODBYE_S = 0.2
+"""How long it then waits for its thread to end; together they are 1 s."""
 
 
 class Dialer(Protocol):
@@ -88,29 +92,25 @@ class Carrier:
         self._give_up: dict[int, bool] = {}
         self._last_token = 0
         self._last_heard = 0.0
-        self._sending = False
+        self._flowing = False
+        """The link is up and nothing waits: a frame may be written where it is offered."""
         self._closing = False
         self._thread: threading.Thread | None = None
         self._wakeup: Wakeup | None = None
 
     def offer(self, kind: int, key: int, payload: bytes) -> Offer:
         with self._lock:
-            ring, link = self._ring, self._link
-            first_in_line = not ring.has_unsent
-            fate = ring.offer(kind, key, payload)
-            if fate is not Offer.ACCEPTED:
+            fate = self._ring.offer(kind, key, payload)
+            if fate is not _ACCEPTED or (self._thread is not None and not self._flowing):
                 return fate
-            if link is None:
-                begin, wake = self._thread is None, False
-            else:
-                if first_in_line and link.idle:
-                    link.write(ring.take(0, 1))
-                begin, wake = False, not self._sending and (ring.has_unsent or not link.idle)
-                self._sending = self._sending or wake
-        if begin:
-            self.start()
-        elif wake:
-            self._wake()
+            if self._flowing:
+                assert self._link is not None
+                self._flowing = self._link.write_one(self._ring.take_newest())
+                if self._flowing:
+                    return fate
+        # The kernel did not take it all, or there is no thread yet: that is for the thread.
+        self.start()
+        self._wake()
         return fate
 
     def start(self) -> None:
@@ -126,6 +126,7 @@ class Carrier:
         """One more application: the shipper learns of it from a new HELLO, on a new connection."""
         with self._lock:
             self._applications.append(application)
+            self._flowing = False
             if self._link is not None:
                 self._link.broken = True
         self._wake()
@@ -162,10 +163,15 @@ class Carrier:
     def close(self) -> None:
         with self._lock:
             thread, self._closing = self._thread, True
+            handshake = self._connected if self._link is None else None
         if thread is None:
             return
+        if handshake is not None:
+            # It may wait long for a shipper that is stopped.
+            with contextlib.suppress(OSError):
+                handshake.shutdown(socket.SHUT_RDWR)
         self._wake()
-        thread.join(timeout=PATIENCE_S)
+        thread.join(timeout=GOODBYE_S)
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's descriptors; its thread and its locks are not here."""
@@ -290,8 +296,8 @@ class Carrier:
                 self._control.clear()
             if buffers or not link.idle:
                 link.write(buffers)
-            self._sending = not link.idle or self._ring.has_unsent or bool(self._control)
-            return self._sending
+            self._flowing = link.idle and not self._ring.has_unsent and not self._control
+            return not self._flowing
 
     def _heard(self, messages: Sequence[Message]) -> None:
         with self._changed:
@@ -313,7 +319,7 @@ class Carrier:
 
     def _disconnect(self, link: Link) -> None:
         with self._changed:
-            self._link = None
+            self._link, self._flowing = None, False
             if self._closing and not len(self._ring) and link.idle:
                 link.write((frame(encode(Bye(self._ring.next - 1))),))
             link.close()

@@ -15,7 +15,7 @@ POLL_S = 0.02
 WAIT_S = 2.0
 """How long one dial waits for a shipper that is being started."""
 STANDALONE_GRACE_S = 10.0
-"""A standalone shipper that was there is waited for so long (its restart) before an embedded one is started."""
+"""A standalone shipper that was there is waited for so long (its restart) before one is started."""
 
 
 class PathDialer:

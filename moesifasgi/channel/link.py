@@ -8,8 +8,8 @@ from moesifasgi.wire.frame import FrameDecoder, frame
 from moesifasgi.wire.messages import Hello, Message, Refused, Welcome
 
 HANDSHAKE_TIMEOUT_S = 30.0
-"""How long WELCOME may take. A stopped shipper holds its connections in the kernel: reconnecting sooner would only
-fill its backlog, and a dead one ends them at once."""
+"""How long WELCOME may take. A stopped shipper holds its connections in the kernel: reconnecting sooner would
+only fill its backlog, and a dead one ends them at once."""
 READ_BYTES = 64 * 1024
 MAX_BUFFERS = 64
 """Frames in one ``sendmsg``; well below IOV_MAX."""
@@ -43,15 +43,26 @@ class Link:
         """Nothing half-sent: a whole frame may be written."""
         return not self._pending and not self.broken
 
+    def write_one(self, framed: bytes) -> bool:
+        """``write`` for one frame while the link is idle; True if the kernel took it whole."""
+        try:
+            sent = self._socket.send(framed)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.broken = True
+            return False
+        if sent == len(framed):
+            return True
+        self._pending = framed[sent:]
+        return False
+
     def write(self, buffers: Sequence[bytes]) -> None:
         """Give the kernel what it takes without waiting, and keep the rest. Never raises: see ``broken``."""
         if self._pending:
             buffers = [self._pending, *buffers]
         try:
-            if len(buffers) == 1:
-                sent = self._socket.send(buffers[0])
-            else:
-                sent = self._socket.sendmsg(buffers[:MAX_BUFFERS])
+            sent = self._socket.sendmsg(buffers[:MAX_BUFFERS])
         except BlockingIOError:
             sent = 0
         except OSError:

@@ -19,7 +19,7 @@ def channel_for(settings: Settings) -> Channel:
     """The channel that these settings name. The first middleware's bounds and options count for all."""
     shipper = settings.shipper
     if shipper.transport is Transport.QUEUE:
-        raise SettingsError(["TRANSPORT: 'queue' is not available in this version; expected 'auto' or 'unix'"])
+        raise SettingsError(["TRANSPORT: 'queue' is not available yet; expected 'auto' or 'unix'"])
     key = (shipper.transport, shipper.socket, shipper.spool_dir or "")
     with _lock:
         if key not in _channels:

@@ -38,7 +38,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--socket", "socket_path", type=click.Path(path_type=Path), default=DEFAULT_SOCKET, show_default=True)
+@click.option(
+    "--socket", "socket_path", type=click.Path(path_type=Path), default=DEFAULT_SOCKET, show_default=True
+)
 @click.option("--spool-dir", type=click.Path(path_type=Path), default=DEFAULT_SPOOL, show_default=True)
 @click.option("--base-uri", help="Where events go, whatever the workers say. Default: what each worker says.")
 @click.option("--log-level", default="info", show_default=True)

@@ -1,7 +1,7 @@
 """Intake: frames of all peers → chunks → spool → acknowledgements.
 
-No socket and no thread in here: the receiver feeds it, and tells the peers what ``commit`` returns. Frames are
-gathered for a few milliseconds and stored in one transaction with their sessions' sequences, so that a
+No socket and no thread in here: the receiver feeds it, and tells the peers what ``commit`` returns. Frames
+are gathered for a few milliseconds and stored in one transaction with their sessions' sequences, so that a
 frame is either stored once or not at all, whatever is killed when.
 """
 
@@ -16,7 +16,7 @@ from moesifasgi.wire.messages import SESSION_BYTES, Event, Hello, Kind
 
 COMMIT_BYTES = 512 * 1024
 """Commit as soon as so much waits: about one read of every peer of a busy server."""
-COMMIT_AFTER_S = 0.01
+COMMIT_AFTER_S = 0.02
 """Commit as soon as something has waited so long: an idle server's event is acknowledged within it."""
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 """While the spool refuses, peers are not read beyond this; their rings hold the rest."""
@@ -36,7 +36,7 @@ STREAMS: dict[int, str] = {
 
 
 class ProtocolError(Exception):
-    """The peer does not keep to the wire; the text says what was expected. It is dropped, and may come again."""
+    """The peer does not keep to the wire; the text says what was expected. It is dropped, and may return."""
 
 
 @dataclass(slots=True)
@@ -83,6 +83,11 @@ class Intake:
         """The spool has refused for so long that nothing more may be read."""
         return self._waiting.size >= MAX_WAITING_BYTES
 
+    @property
+    def waiting_frames(self) -> int:
+        """How many frames the next commit will store."""
+        return sum(map(len, self._waiting.items.values()))
+
     def due_in_s(self) -> float | None:
         """Seconds until the next commit; None while nothing waits."""
         waiting = self._waiting
@@ -109,7 +114,7 @@ class Intake:
         known = self._spool.last_sequence(hello.session)
         last = hello.base - 1
         if known is not None:
-            # Behind the base: an older spool was put back, and what it lacks was acknowledged by its successor.
+            # Behind the base: an older spool was put back; what it lacks was acknowledged by its successor.
             self._waiting.gaps += max(0, last - known)
             last = max(known, last)
         return Session(hello.session, hello.pid, applications, last)

@@ -16,7 +16,7 @@ class Presence:
         self._asked_to_leave = False
 
     def ask_to_leave(self) -> None:
-        """SIGTERM: heeded once no worker is connected, since a supervisor may signal a whole group at once."""
+        """SIGTERM: heeded once no worker is connected; a supervisor may signal a whole group at once."""
         self._asked_to_leave = True
 
     def may_leave(self, workers: int, idle: bool, now: float) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any, Self
 
 DEFAULT_BASE_URI = "https://api.moesif.net"
@@ -62,7 +63,8 @@ def _check(name: str, value: Any) -> None:
         raise ValueError(f"application setting {name} cannot be a {type(value).__name__}")
     if isinstance(value, tuple) and not all(isinstance(part, str) for part in value):
         raise ValueError(f"application setting {name} is a list of texts")
-    if name in _RANGES and value is not None and not _RANGES[name][0] <= value <= _RANGES[name][1]:
+    least, most = _RANGES.get(name, (-inf, inf))
+    if isinstance(value, (int, float)) and not least <= value <= most:
         raise ValueError(f"application setting {name} cannot be {value}")
 
 

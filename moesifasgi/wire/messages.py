@@ -116,5 +116,16 @@ class StatusReply(NamedTuple):
 
 
 Message = (
-    Hello | Welcome | Event | Ack | Policy | Stats | Drain | Drained | Bye | Refused | StatusRequest | StatusReply
+    Hello
+    | Welcome
+    | Event
+    | Ack
+    | Policy
+    | Stats
+    | Drain
+    | Drained
+    | Bye
+    | Refused
+    | StatusRequest
+    | StatusReply
 )

@@ -7,7 +7,7 @@ range ``base … next - 1``. Full means that the newest is refused: what came fi
 from collections import deque
 from enum import Enum
 
-from moesifasgi.wire.codec import EVENT_HEADER_BYTES, event_header
+from moesifasgi.wire.codec import framed_event
 from moesifasgi.wire.frame import MAX_FRAME_BYTES, PREFIX
 
 
@@ -18,6 +18,10 @@ class Offer(Enum):
     FULL = "full"
     DOWN = "down"
     TOO_LARGE = "too_large"
+
+
+_ACCEPTED = Offer.ACCEPTED
+_MAX_FRAMED_BYTES = PREFIX.size + MAX_FRAME_BYTES
 
 
 class Ring:
@@ -43,18 +47,22 @@ class Ring:
 
     def offer(self, kind: int, key: int, payload: bytes) -> Offer:
         """Accept one payload under the next sequence, or say why not."""
-        size = EVENT_HEADER_BYTES + len(payload)
-        if size > MAX_FRAME_BYTES:
-            return Offer.TOO_LARGE
         frames = self._frames
-        if len(frames) >= self._max_events or self.bytes + PREFIX.size + size > self._max_bytes:
+        framed = framed_event(kind, key, self.next, payload)
+        size = len(framed)
+        if size > _MAX_FRAMED_BYTES:
+            return Offer.TOO_LARGE
+        if len(frames) >= self._max_events or self.bytes + size > self._max_bytes:
             return Offer.FULL
-        framed = PREFIX.pack(size) + event_header(kind, key, self.next) + payload
         frames.append(framed)
         self._unsent.append(framed)
         self.next += 1
-        self.bytes += len(framed)
-        return Offer.ACCEPTED
+        self.bytes += size
+        return _ACCEPTED
+
+    def take_newest(self) -> bytes:
+        """The frame accepted last, where nothing before it is unsent."""
+        return self._unsent.pop()
 
     def take(self, max_bytes: int, max_frames: int) -> list[bytes]:
         """The oldest frames not taken yet, within both bounds, but at least one if there is one."""

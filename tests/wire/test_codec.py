@@ -1,5 +1,6 @@
 """Messages as bytes and back, and nothing but MalformedMessage for whatever else a peer may send."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -34,13 +35,13 @@ from moesifasgi.wire.messages import (
 U64 = st.integers(0, 2**64 - 1)
 TEXT = st.text(max_size=20)
 COUNTERS = st.dictionaries(TEXT, U64, max_size=4)
-DOCUMENT = st.dictionaries(TEXT, st.none() | st.booleans() | U64 | TEXT | st.lists(TEXT, max_size=3), max_size=4)
+DOCUMENT = st.dictionaries(
+    TEXT, st.none() | st.booleans() | U64 | TEXT | st.lists(TEXT, max_size=3), max_size=4
+)
 MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     Hello: st.builds(Hello, U64, U64, st.binary(max_size=16), U64, U64, TEXT, st.lists(DOCUMENT, max_size=3)),
     Welcome: st.builds(Welcome, U64, U64, U64, TEXT),
-    Event: st.builds(
-        Event, st.integers(0, 127), st.integers(0, 127), U64, DOCUMENT.map(msgpack.packb)
-    ),
+    Event: st.builds(Event, st.integers(0, 127), st.integers(0, 127), U64, DOCUMENT.map(msgpack.packb)),
     Ack: st.builds(Ack, U64),
     Policy: st.builds(Policy, U64, DOCUMENT),
     Stats: st.builds(Stats, U64, U64, COUNTERS),
@@ -94,19 +95,15 @@ def test_an_event_header_has_the_length_that_the_ring_counts_on():
 @example(b"\x92\x04\xc7\x05\xff" + bytes(5))
 @example(msgpack.packb([4, 1]) + b"more")
 def test_any_bytes_are_a_message_or_malformed(payload: bytes):
-    try:
+    with suppress(MalformedMessage):
         decode(payload)
-    except MalformedMessage as error:
-        assert str(error)
 
 
 @given(st.integers(0, 12), st.binary(max_size=100))
 def test_bytes_that_begin_like_a_message_are_one_or_malformed(code: int, rest: bytes):
     for head in (0x91, 0x92, 0x94, 0x95, 0x98):
-        try:
+        with suppress(MalformedMessage):
             decode(bytes([head, code]) + rest)
-        except MalformedMessage as error:
-            assert str(error)
 
 
 ARBITRARY = st.recursive(
@@ -188,7 +185,9 @@ def test_a_damaged_event_header_is_malformed(payload: bytes):
         decode(payload)
 
 
-@pytest.mark.parametrize("counters", [{"acked": "many"}, {"acked": True}, {"acked": {"deep": 1}}, {b"acked": 1}])
+@pytest.mark.parametrize(
+    "counters", [{"acked": "many"}, {"acked": True}, {"acked": {"deep": 1}}, {b"acked": 1}]
+)
 def test_counters_are_numbers_by_name(counters: dict[Any, Any]):
     with pytest.raises(MalformedMessage, match="counters"):
         decode(msgpack.packb([6, 1, 1, counters]))

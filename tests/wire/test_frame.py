@@ -1,4 +1,4 @@
-"""Cutting a byte stream into payloads: wherever it is cut, and never more than one frame too much in memory."""
+"""Cutting a byte stream into payloads, wherever it is cut, within a bounded memory."""
 
 import pytest
 from hypothesis import given

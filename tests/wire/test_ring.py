@@ -35,7 +35,7 @@ class RingMachine(RuleBasedStateMachine):
         self.taken = 0
 
     @property
-    def bytes(self) -> int:
+    def held_bytes(self) -> int:
         return sum(OVERHEAD + len(payload) for payload in self.held.values())
 
     def forget(self, sequence: int) -> int:
@@ -46,7 +46,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule(payload=st.binary(min_size=1, max_size=90))
     def offer(self, payload: bytes) -> None:
-        fits = len(self.held) < MAX_EVENTS and self.bytes + OVERHEAD + len(payload) <= MAX_BYTES
+        fits = len(self.held) < MAX_EVENTS and self.held_bytes + OVERHEAD + len(payload) <= MAX_BYTES
         fate = self.ring.offer(2, 1, payload)
         assert fate is (Offer.ACCEPTED if fits else Offer.FULL)
         if fits:
@@ -94,7 +94,7 @@ class RingMachine(RuleBasedStateMachine):
     @invariant()
     def is_as_the_model_says(self) -> None:
         assert len(self.ring) == len(self.held)
-        assert self.ring.bytes == self.bytes <= MAX_BYTES
+        assert self.ring.bytes == self.held_bytes <= MAX_BYTES
         assert self.ring.base == min(self.held, default=self.given_out + 1)
         assert self.ring.next == self.given_out + 1
         assert self.ring.has_unsent == (self.given_out > self.taken)

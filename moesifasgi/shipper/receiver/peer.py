@@ -1,4 +1,4 @@
-"""One connection as the shipper sees it: bytes in, messages out of them; answers out, as the kernel takes them."""
+"""One connection as the shipper sees it: bytes in, messages out of them; answers as the kernel takes them."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ from moesifasgi.wire.messages import Message, Stats
 
 READ_BYTES = 256 * 1024
 MAX_UNREAD_BYTES = 64 * 1024
-"""Answers a peer has not read, beyond what the kernel holds: thousands of acknowledgements. Then it is dropped."""
+"""Answers a peer has not read, beyond what the kernel holds: thousands of acknowledgements; then it is dropped."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -61,7 +61,7 @@ class Peer:
         return len(self._unread) > MAX_UNREAD_BYTES
 
     def read(self) -> bool:
-        """Take in what has arrived; False at the end of the stream (all that was sent before has been read)."""
+        """Take in what has arrived; False at the end of the stream (all that came before has been read)."""
         try:
             data = self.socket.recv(READ_BYTES)
         except BlockingIOError:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from moesifasgi.quiet import say
 from moesifasgi.shipper.intake import Intake, ProtocolError
+from moesifasgi.shipper.receiver.acks import OwedAcks
 from moesifasgi.shipper.receiver.peer import Peer
 from moesifasgi.shipper.spool import SpoolError
 from moesifasgi.version import VERSION
@@ -36,6 +37,8 @@ from moesifasgi.wire.messages import (
     Welcome,
 )
 
+NAP_S = 0.002
+"""Pause after a round that read something. A busy worker writes some 20 frames in it; the kernel holds over 90."""
 MAX_PEERS = 1024
 MAX_DRAINS = 64
 """Drains of one peer that wait for their answer at once."""
@@ -43,7 +46,7 @@ INTRODUCTION_S = 10.0
 """A peer that has said neither HELLO nor asked anything by then is dropped."""
 COMMIT_RETRY_S = 0.5
 SIGN_OF_LIFE_S = 0.25
-"""How often a peer that waits for a drain hears an acknowledgement again: it tells a busy shipper from a dead one."""
+"""How often a peer that waits for a drain hears an acknowledgement again: a busy shipper is no dead one."""
 
 
 class Desk(Protocol):
@@ -74,6 +77,7 @@ class Receiver:
         self._peers: set[Peer] = set()
         self._by_session: dict[bytes, Peer] = {}
         self._posted: deque[Callable[[], None]] = deque()
+        self._owed = OwedAcks()
         self._commit_at: float | None = None
         self._paused = False
         self.wakeup = Wakeup()
@@ -105,11 +109,17 @@ class Receiver:
             self._pause(True)  # Until a commit succeeds.
         if self._intake.due_in_s() == 0.0 and self._may_commit():
             self.commit()
+        if self._owed.due_in_s(time.monotonic()) == 0.0:
+            self.acknowledge()
         self._look_after_peers()
+        if progress:
+            # Frames come one by one: gathering a few spares each of their workers a wake-up of this process.
+            time.sleep(NAP_S)
         return progress
 
     def commit(self) -> bool:
         """Store what waits and acknowledge it; False if the spool refuses for now."""
+        frames = self._intake.waiting_frames
         try:
             stored = self._intake.commit()
         except SpoolError as error:
@@ -118,13 +128,17 @@ class Receiver:
             return False
         self._commit_at = None
         self._pause(False)
-        for session, sequence in stored.items():
+        if stored:
+            self._owed.add(stored, frames, time.monotonic())
+            self._desk.appended()
+        return True
+
+    def acknowledge(self) -> None:
+        """Tell every worker what is stored of its session."""
+        for session, sequence in self._owed.settle().items():
             if (peer := self._by_session.get(session)) is not None:
                 peer.tell(Ack(sequence))
                 self._watch(peer)
-        if stored:
-            self._desk.appended()
-        return True
 
     def stop_accepting(self) -> None:
         """No new peers; those that are here go on."""
@@ -138,6 +152,7 @@ class Receiver:
         while self.step(0.0) and time.monotonic() < deadline:
             pass
         self.commit()
+        self.acknowledge()
 
     def close(self) -> None:
         self.stop_accepting()
@@ -147,12 +162,13 @@ class Receiver:
         self.wakeup.close()
 
     def _wait_s(self, longest_s: float) -> float:
-        due_s = self._intake.due_in_s()
-        if due_s is None:
-            return longest_s
-        if self._commit_at is not None:
-            due_s = max(due_s, self._commit_at - time.monotonic())
-        return max(0.0, min(due_s, longest_s))
+        now = time.monotonic()
+        waits = [longest_s]
+        if (due_s := self._intake.due_in_s()) is not None:
+            waits.append(max(due_s, (self._commit_at or now) - now))
+        if (due_s := self._owed.due_in_s(now)) is not None:
+            waits.append(due_s)
+        return max(0.0, min(waits))
 
     def _may_commit(self) -> bool:
         return self._commit_at is None or time.monotonic() >= self._commit_at
@@ -250,6 +266,7 @@ class Receiver:
         if not self.commit():
             peer.tell(Drained(drain.token, False, "the spool cannot store events for now"))
             return
+        self.acknowledge()
         peer.drains.add(drain.token)
 
         def done(delivered: bool, reason: str) -> None:

@@ -41,14 +41,12 @@ def lanes() -> tuple[Lane, ...]:
 
 @pytest.fixture
 def append() -> Appender:
-    """Append (spool, first, count): items of the sequences from ``first`` on, in turn to both lanes."""
+    """Append (spool, first, count): ``count`` items from sequence ``first`` on, odd and even in two lanes."""
 
-    def append(
-        spool: SqliteSpool, first: int, count: int = 3, size: int = 100, lane: int | None = None
-    ) -> None:
+    def append(spool: SqliteSpool, first: int, count: int = 3, size: int = 100) -> None:
         sequences = tuple(range(first, first + count))
         items = tuple(item_of(sequence, size) for sequence in sequences)
-        chunk = Chunk(LANES[first % 2 if lane is None else lane], SESSION, sequences, items)
+        chunk = Chunk(LANES[first % 2], SESSION, sequences, items)
         spool.append([chunk], {SESSION: sequences[-1]})
 
     return append

@@ -46,6 +46,10 @@ while True:
 """
 
 
+def everything(spool: SqliteSpool) -> tuple[object, ...]:
+    return spool.totals(), spool.usage().events, spool.usage().bytes, spool.applications(), spool.lanes()
+
+
 def test_a_restart_finds_everything_as_it_was(
     opened: Opener, append: Appender, contents: Contents, conserved: Check
 ) -> None:
@@ -55,22 +59,10 @@ def test_a_restart_finds_everything_as_it_was(
     spool.remember(Application("application-one", batch_size=3))
     (chunk,) = spool.peek(spool.lanes()[0], 0, 1)
     spool.settle([Settlement(chunk.row, 2, dropped={"expired": 1})])
-    before = (
-        spool.totals(),
-        spool.usage().events,
-        spool.usage().bytes,
-        spool.applications(),
-        contents(spool),
-    )
+    before = everything(spool), contents(spool)
     spool.close()
     spool = opened()
-    assert before == (
-        spool.totals(),
-        spool.usage().events,
-        spool.usage().bytes,
-        spool.applications(),
-        contents(spool),
-    )
+    assert (everything(spool), contents(spool)) == before
     assert spool.last_sequence(SESSION) == 9
     assert spool.set_aside is None
     conserved(spool)
@@ -108,7 +100,7 @@ def wal_frame_ends(log: bytes) -> list[int]:
 def test_no_acknowledged_append_is_lost_wherever_power_fails(
     quick_path: Path, opened: Opener, append: Appender, contents: Contents, conserved: Check
 ) -> None:
-    """With durability full, the log up to its length at the ack is on the disk; what follows may not be (T20)."""
+    """T20: with durability full, the log as it was at the ack is on the disk; what follows may not be."""
     spool, log = opened(quick_path, durability="full"), quick_path / f"{FILE}-wal"
     acknowledged = {}
     for number in range(20):

@@ -1,0 +1,119 @@
+"""A fork in the middle of things: the child is a worker of its own, and the connection stays the parent's."""
+
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+from lab.far_end import FarEnd, silent_listener
+from lab.processes import eventually, has_ended
+
+COMMON = """
+import os, sys, time
+from pathlib import Path
+from moesifasgi.channel.dial import PathDialer
+from moesifasgi.channel.unix import UnixChannel
+from moesifasgi.wire.application import Application
+
+channel = UnixChannel(PathDialer(Path(sys.argv[1])), 10_000, 1 << 24)
+channel.register(Application("app-of-the-tests"))
+
+def offer(who, numbers):
+    for number in numbers:
+        channel.counters.add("captured")
+        assert channel.offer(0, 0, b"%c%03d" % (who, number)).value == "accepted"
+
+def leave():
+    drained = channel.drain(5.0, give_up=True)
+    assert drained.delivered, drained
+    assert channel.stats()["acked"] == channel.stats()["captured"], channel.stats()
+    channel.close()
+"""
+
+
+def script(body: str, path: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", COMMON + textwrap.dedent(body), str(path)])
+
+
+@pytest.fixture
+def path(short_dir: Path) -> Path:
+    return short_dir / "s.sock"
+
+
+def test_parent_and_child_both_deliver_and_nothing_twice(path: Path):
+    """B7: threads that were started before a fork did not exist after it."""
+    body = """
+        offer(ord("p"), range(100))          # Some of it is on its way, some not, when the fork happens.
+        children = []
+        for who in (ord("a"), ord("b")):
+            pid = os.fork()
+            if pid == 0:
+                assert channel.stats()["captured"] == channel.stats()["ring_events"] == 0
+                offer(who, range(100))
+                leave()
+                os._exit(0)
+            children.append(pid)
+        offer(ord("p"), range(100, 200))
+        leave()
+        assert all(os.waitpid(pid, 0)[1] == 0 for pid in children)
+    """
+    with FarEnd(path) as far_end:
+        assert script(body, path).wait(20) == 0
+        stored = far_end.stored()
+
+    by_worker = {b"p": range(200), b"a": range(100), b"b": range(100)}
+    for who, numbers in by_worker.items():
+        mine = [one for one in stored if one.payload[:1] == who]
+        assert [int(one.payload[1:]) for one in mine] == list(numbers)
+        assert [one.sequence for one in mine] == list(range(1, len(numbers) + 1))
+        assert len({one.session for one in mine}) == 1
+    assert len({one.session for one in stored}) == 3
+    assert far_end.receiver.malformed == 0
+
+
+WAITING_CHILD = """
+    channel.start()
+    {until}
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(60)
+"""
+
+
+def test_a_parents_death_is_seen_although_its_child_lives(path: Path):
+    """The child has closed its copy of the parent's connection, or the shipper would wait for a dead worker."""
+    body = WAITING_CHILD.format(
+        until='offer(ord("p"), range(3)); assert channel.drain(5.0, give_up=False).delivered'
+    )
+    with FarEnd(path) as far_end, script(body, path) as process:
+        parent = psutil.Process(process.pid)
+        (child,) = eventually(parent.children, 10.0, "it has forked")
+        eventually(lambda: far_end.receiver.workers, 5.0, "the parent is connected")
+        process.kill()
+        try:
+            eventually(lambda: not far_end.receiver.workers, 2.0, "the parent's death is seen")
+            assert not has_ended(child)
+        finally:
+            child.kill()
+
+
+def test_a_connection_that_is_being_made_is_the_parents_too(path: Path):
+    with closing(silent_listener(path)) as listener:
+        listener.settimeout(10.0)
+        body = WAITING_CHILD.format(until="while channel._carrier._connected is None: time.sleep(0.01)")
+        with script(body, path) as process:
+            accepted, _ = listener.accept()
+            with closing(accepted):
+                accepted.settimeout(2.0)
+                (child,) = eventually(psutil.Process(process.pid).children, 10.0, "it has forked")
+                process.kill()
+                try:
+                    while accepted.recv(1 << 16):
+                        pass  # Its HELLO; then the end of the stream, although the child lives.
+                    assert not has_ended(child)
+                finally:
+                    child.kill()
