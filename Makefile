@@ -5,8 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 EXTRAS := test,check
-# tests/test_package.py builds a wheel with it, without the network; a fresh venv has an old one, or none.
-BUILD := 'setuptools>=70.1'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench chaos fmt
@@ -40,5 +38,5 @@ $(STAMP): setup.py
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; say make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) --editable '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@

@@ -31,9 +31,10 @@ class MoesifMiddleware(Updates):
     Without an application it serves the update calls (``update_user`` and so on). The constructor reads the
     settings and does nothing else; it raises SettingsError, which lists every fault. (A framework that builds
     its middlewares only under the running server would turn that into a 500 for every request; there the
-    server is told at start-up instead, and does not start.) After that nothing here raises into the application,
-    waits for the shipper, or changes a response, except for the header
-    ``X-Moesif-Transaction-Id`` (off with DISABLED_TRANSACTION_ID).
+    server is told at start-up instead, and does not start.)
+
+    After that nothing here raises into the application, waits for the shipper, or changes a response, except
+    for the header ``X-Moesif-Transaction-Id`` (off with DISABLED_TRANSACTION_ID).
     """
 
     def __init__(self, app: ASGIApp | None = None, settings: Mapping[str, Any] | None = None) -> None:
@@ -78,7 +79,7 @@ class MoesifMiddleware(Updates):
         return recorder
 
     async def _refuse_to_start(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """With wrong settings: the server is told not to start; where it does not ask, requests go past us."""
+        """With wrong settings: the server is told not to start. If it does not ask, requests go past us."""
         if scope["type"] == "lifespan":
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(self._fault)})

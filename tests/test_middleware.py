@@ -23,6 +23,7 @@ from starlette.routing import Mount, Route
 from moesifasgi import MoesifMiddleware
 from moesifasgi.channel.memory import MemoryChannel
 from moesifasgi.channel.registry import channel_for
+from moesifasgi.errors import SettingsError
 from moesifasgi.event.record import Ending, Record
 from moesifasgi.recorder import Recorder
 from moesifasgi.settings import Settings
@@ -585,6 +586,7 @@ def test_a_scope_of_absurd_values_costs_at_most_its_event(worker: Worker, absurd
     assert worker.counted(**{"captured": 1, fate: 1})
 
     run(watched, Server())
+    assert len(worker.records) == (2 if fate == "captured" else 1)
     assert worker.records[-1].response_body == b"x"
 
 
@@ -633,3 +635,25 @@ def test_two_middlewares_around_one_application_both_record(worker: Worker):
 def test_without_an_application_it_serves_updates_only(worker: Worker):
     with pytest.raises(TypeError, match="without an application"):
         run(worker.wrap(None), Server())
+
+
+def test_wrong_settings_are_said_at_once_where_a_person_sees_them():
+    with pytest.raises(SettingsError, match="APPLICATION_ID"):
+        MoesifMiddleware(PlainTextResponse("x"), settings={})
+
+
+def test_wrong_settings_that_a_server_meets_keep_it_from_starting_and_break_no_response():
+    """Starlette builds its middlewares with the first message: raising there would break each request."""
+
+    async def life() -> tuple[list[Message], list[Message]]:
+        starting, serving = Server({"type": "lifespan.startup"}), Server()
+        app = MoesifMiddleware(PlainTextResponse("x"), settings={})
+        await app({"type": "lifespan"}, starting.receive, starting.send)
+        await app(scope(), serving.receive, serving.send)
+        return starting.sent, serving.sent
+
+    started, served = asyncio.run(life())
+
+    assert [message["type"] for message in started] == ["lifespan.startup.failed"]
+    assert "APPLICATION_ID" in started[0]["message"]
+    assert served[1]["body"] == b"x"

@@ -135,7 +135,9 @@ def test_a_model_that_raises_raises_nothing_here(updated: Updated):
     assert updated.refused == 1
 
 
-@pytest.mark.parametrize("batch", [None, 5, "{", '{"user_id": "u1"}', {"user_id": "u1"}, broken()])
+@pytest.mark.parametrize(
+    "batch", [None, 5, "{", '{"user_id": "u1", "a": 1}', {"user_id": "u1", "a": 1}, broken()]
+)
 def test_a_batch_that_is_none_is_refused_once(updated: Updated, batch: Any):
     updated.call_all(Kind.USER, batch)
 

@@ -22,10 +22,11 @@ OWNER_WAIT_S = 8.0
 """How long an embedded shipper waits for one that is just leaving to let go of the spool."""
 HEALTHY, UNHEALTHY, NO_SHIPPER = 0, 1, 2
 
+_path = click.Path(path_type=Path)
 _socket_option = click.option(
     "--socket",
     "socket_path",
-    type=click.Path(path_type=Path),
+    type=_path,
     help="The shipper's socket. Default: $MOESIF_SHIPPER_SOCKET, /run/moesif/shipper.sock, or the"
     " embedded shipper of this user.",
 )
@@ -38,10 +39,8 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--socket", "socket_path", type=click.Path(path_type=Path), default=DEFAULT_SOCKET, show_default=True
-)
-@click.option("--spool-dir", type=click.Path(path_type=Path), default=DEFAULT_SPOOL, show_default=True)
+@click.option("--socket", "socket_path", type=_path, default=DEFAULT_SOCKET, show_default=True)
+@click.option("--spool-dir", type=_path, default=DEFAULT_SPOOL, show_default=True)
 @click.option("--base-uri", help="Where events go, whatever the workers say. Default: what each worker says.")
 @click.option("--log-level", default="info", show_default=True)
 def run(socket_path: Path, spool_dir: Path, base_uri: str | None, log_level: str) -> None:
@@ -53,7 +52,7 @@ def run(socket_path: Path, spool_dir: Path, base_uri: str | None, log_level: str
 
 
 @main.command(hidden=True)
-@click.option("--dir", "directory", type=click.Path(path_type=Path), required=True)
+@click.option("--dir", "directory", type=_path, required=True)
 @click.option("--linger", "linger_s", type=float, required=True)
 @click.option("--durability", type=click.Choice(["normal", "full"]), required=True)
 @click.option("--spool-max-bytes", type=int, required=True)

@@ -1,7 +1,7 @@
 """The shipper process: puts receiver, intake, spool and delivery together, and takes them apart in order.
 
-Leaving is written down once, in ``_leave``: stop accepting → read what was sent → append → acknowledge → upload
-until the deadline → close. What is not delivered by then stays in the spool for the next start.
+Leaving is written down once, in ``_leave``: stop accepting → read what was sent → append → acknowledge →
+upload until the deadline → close. What is not delivered by then stays in the spool for the next start.
 """
 
 import contextlib

@@ -21,7 +21,7 @@ class Registry:
         self._applications = {found.application_id: self._own(found) for found in spool.applications()}
 
     def learn(self, application: Application) -> None:
-        """Remember what a worker said, in the spool too; one that cannot take it now is no reason to refuse."""
+        """Remember what a worker said, in the spool too; if that cannot take it now, no matter."""
         application = self._own(application)
         with self._lock:
             if self._applications.get(application.application_id) == application:

@@ -1,4 +1,4 @@
-"""The status document: what ``moesif-shipper status --json`` prints, but for what the receiver knows of peers."""
+"""The status document, as ``moesif-shipper status --json`` prints it, without what the receiver knows."""
 
 import os
 from collections.abc import Mapping

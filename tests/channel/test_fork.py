@@ -85,7 +85,7 @@ WAITING_CHILD = """
 
 
 def test_a_parents_death_is_seen_although_its_child_lives(path: Path):
-    """The child has closed its copy of the parent's connection, or the shipper would wait for a dead worker."""
+    """The child has closed its copy of the connection, or the shipper would wait for a dead worker."""
     body = WAITING_CHILD.format(
         until='offer(ord("p"), range(3)); assert channel.drain(5.0, give_up=False).delivered'
     )

@@ -341,6 +341,7 @@ def test_a_drain_gives_up_after_a_second_when_no_shipper_answers(path: Path, con
         assert not drained.delivered
         assert drained.reason == "no shipper answers"
         assert time.monotonic() - begun < 1.2
+        eventually(lambda: channel._carrier._thread is None, 0.5, "its thread has ended")
 
 
 def test_a_drain_waits_as_long_as_it_was_told_for_a_shipper_that_is_at_work(path: Path, connect: Connect):

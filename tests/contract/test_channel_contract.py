@@ -1,5 +1,6 @@
 """What every channel promises, over every channel there is."""
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -165,6 +166,16 @@ def test_no_policy_is_known_before_the_dashboard_has_spoken(subject: Subject):
     assert channel.policy(channel.register(APPLICATION)) is None
 
 
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Threads take turns a thousand times as often as usual, so that a race is met rather than missed."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless_threads")
 def test_eight_threads_at_once_lose_and_repeat_nothing(subject: Subject):
     channel = subject.channel()
     key = channel.register(APPLICATION)

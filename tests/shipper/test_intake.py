@@ -1,4 +1,4 @@
-"""Intake without a socket: what is taken, refused, stored and acknowledged, by a clock that the test moves."""
+"""Intake without a socket: what is taken, refused, stored and acknowledged, by a clock that tests move."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -65,6 +65,12 @@ class RingMachine(RuleBasedStateMachine):
         assert len(taken) < 2 or sum(map(len, taken)) <= max_bytes
         self.taken += len(taken)
 
+    @precondition(lambda self: self.given_out == self.taken + 1)
+    @rule()
+    def take_newest(self) -> None:
+        self.taken += 1
+        assert read(self.ring.take_newest()) == Event(2, 1, self.taken, self.held[self.taken])
+
     @rule(back=st.integers(0, 8))
     def acknowledge(self, back: int) -> None:
         sequence = self.taken - back

@@ -12,7 +12,7 @@ from moesifasgi.wire.messages import Message, Stats
 
 READ_BYTES = 256 * 1024
 MAX_UNREAD_BYTES = 64 * 1024
-"""Answers a peer has not read, beyond what the kernel holds: thousands of acknowledgements; then it is dropped."""
+"""Answers a peer has not read, beyond what the kernel holds: thousands of acks; then it is dropped."""
 _CREDENTIALS = struct.Struct("3i")
 
 

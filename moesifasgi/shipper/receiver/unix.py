@@ -38,7 +38,7 @@ from moesifasgi.wire.messages import (
 )
 
 NAP_S = 0.002
-"""Pause after a round that read something. A busy worker writes some 20 frames in it; the kernel holds over 90."""
+"""Pause after a round that read something; a busy worker writes 20 frames meanwhile, the kernel holds 90."""
 MAX_PEERS = 1024
 MAX_DRAINS = 64
 """Drains of one peer that wait for their answer at once."""

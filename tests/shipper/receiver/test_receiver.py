@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lab.far_end import FarEnd, Speaker
 from lab.processes import eventually
 
-from moesifasgi.shipper.receiver.peer import MAX_UNREAD_BYTES, Peer
+from moesifasgi.shipper.receiver.peer import MAX_UNREAD_BYTES
 from moesifasgi.shipper.receiver.unix import MAX_DRAINS
 from moesifasgi.shipper.spool import Chunk, SpoolError
 from moesifasgi.shipper.spool.memory import MemorySpool
@@ -232,16 +232,23 @@ def test_a_peer_that_sends_and_never_reads_is_dropped_without_disturbing_others(
     bystander_is_served(bystander)
 
 
-def test_answers_that_are_not_read_take_a_bounded_memory(path: Path):
-    """The bound holds within one read, too: its requests are answered with a hundred times their bytes."""
-    near, far = socket.socketpair()
-    with near, far:
-        peer = Peer(far, 0.0)
-        answered = 0
-        while not peer.overdue:
-            peer.tell(StatusReply({"workers": ["x" * 1_000]}))
-            answered += 1
-        assert answered * 1_000 < MAX_UNREAD_BYTES + 2 * near.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+def test_what_a_peer_asks_at_once_is_not_answered_beyond_what_it_may_leave_unread(path: Path):
+    """T10: one read can hold thirty thousand questions, whose answers take a hundred times their bytes."""
+
+    class Answering(FarEnd):
+        answers = 0
+
+        def status(self) -> dict[str, Any]:
+            self.answers += 1
+            return {"reasons": ["x" * 1_000]}
+
+    with Answering(path) as far_end, Speaker(path) as greedy:
+        kernel_bytes = greedy.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        with suppress(BrokenPipeError):
+            greedy.socket.sendall(frame(encode(StatusRequest())) * 30_000)
+        eventually(lambda: not far_end.receiver.status()["peers"]["connected"], 2.0, "it is dropped")
+
+        assert far_end.answers * 1_000 < MAX_UNREAD_BYTES + 2 * kernel_bytes
 
 
 def test_a_newer_connection_of_a_session_takes_over_and_nothing_is_stored_twice(far_end: FarEnd, speak: Any):
