@@ -31,6 +31,8 @@ Hook = Callable[..., Any]
 ENVIRONMENT_PREFIX = "MOESIF_"
 RETIRED = {"LOCAL_DEBUG": "set BASE_URI to the address of a local collector instead"}
 """Keys of the published packages that are accepted without effect, and what does their work now."""
+NO_EFFECT_YET = ("CAPTURE_OUTGOING_REQUESTS", "SAMPLING")
+"""Keys that have no effect in this version, which harms nobody."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A header's or method's name; RFC 9110, section 5.6.2."""
@@ -453,11 +455,23 @@ class Settings:
         warnings = tuple(_keys_without_effect(settings))
         if faults:
             raise SettingsError([*faults, *warnings])
+        warnings += tuple(_no_effect_yet(values))
         sections = {
             name: section(**{f.name: values[_entry(f).key] for f in fields(section)})
             for name, section in SECTIONS.items()
         }
         return cls(**sections, warnings=warnings)
+
+    def unavailable(self) -> list[str]:
+        """Faults of what this version cannot obey, and without which it would ship what was not wanted."""
+        shipper, capture = self.shipper, self.capture
+        asked = {
+            "SHIPPER": shipper.handle is not None,
+            "TRANSPORT 'queue'": shipper.transport is Transport.QUEUE,
+            "OFFLINE_FILE": shipper.offline_file is not None,
+            "LOG_CONTENT_TYPES": bool(capture.log_content_types),
+        }
+        return [f"{key}: not available in this version" for key, is_asked in asked.items() if is_asked]
 
     def application(self) -> Application:
         """What HELLO carries of these settings."""
@@ -500,6 +514,12 @@ def _check(values: Mapping[str, Any]) -> Iterator[str]:
     transport = values.get("TRANSPORT")
     if values.get("SHIPPER") is not None and transport in (Transport.UNIX, Transport.MEMORY):
         yield f"SHIPPER: expected only with TRANSPORT 'auto' or 'queue', got it with '{transport}'"
+
+
+def _no_effect_yet(values: Mapping[str, Any]) -> Iterator[str]:
+    for key in NO_EFFECT_YET:
+        if values[key] != ENTRIES[key].default:
+            yield f"{key} has no effect in this version"
 
 
 def _keys_without_effect(keys: Iterable[object]) -> Iterator[str]:

@@ -264,6 +264,14 @@ def test_an_unhandled_exception_is_recorded_as_a_500_and_raised_again(worker: Wo
     assert b"a secret" not in worker.channel.events[0].payload
 
 
+def test_an_application_that_returns_without_a_response_is_recorded(worker: Worker):
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await receive()
+
+    assert run(worker.wrap(app), Server()) == []
+    assert (worker.record.status, worker.record.ending) == (500, Ending.ABANDONED)
+
+
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
 def test_a_stream_whose_client_leaves_is_recorded(worker: Worker, spec_version: str):
     """A5: an aborted stream made no event."""
@@ -543,6 +551,13 @@ def test_bodies_are_recorded_as_the_settings_say(
 
     assert (worker.record.request_body, worker.record.response_body) == (request_body, response_body)
     assert (worker.record.request_body_size, worker.record.response_body_size) == (2, 3)
+
+
+def test_a_request_that_cannot_be_judged_is_served_and_counted(worker: Worker):
+    sent = run(worker.wrap(PlainTextResponse("x"), EXCLUDE_PATHS=["/health"]), Server(), path=5)
+
+    assert sent[1]["body"] == b"x"
+    assert worker.counted(captured=1, dropped__internal_error=1)
 
 
 class BrokenChannel(MemoryChannel):

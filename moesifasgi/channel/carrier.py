@@ -18,9 +18,11 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from moesifasgi.channel import Drained as Outcome
+from moesifasgi.channel.leftovers import leave_behind
 from moesifasgi.channel.link import MAX_BUFFERS, Link
 from moesifasgi.counters import Counters
 from moesifasgi.quiet import say
@@ -62,6 +64,10 @@ class Dialer(Protocol):
     @property
     def starting(self) -> bool:
         """A shipper is being started right now: worth waiting for."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Where a leaving worker may leave behind what nobody took; None where nobody would look for it."""
 
     def __call__(self) -> socket.socket:
         """A connected stream socket; OSError if there is none (yet)."""
@@ -172,6 +178,7 @@ class Carrier:
                 handshake.shutdown(socket.SHUT_RDWR)
         self._wake()
         thread.join(timeout=GOODBYE_S)
+        self._leave_behind()
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's descriptors; its thread and its locks are not here."""
@@ -180,6 +187,22 @@ class Carrier:
         if self._wakeup is not None:
             self._wakeup.close()
         self._dialer.abandon()
+
+    def _leave_behind(self) -> None:
+        """What nobody took goes to disk: the next shipper is responsible for it then."""
+        directory = self._dialer.directory
+        if directory is None or not len(self._ring):
+            return
+        hello = self._hello()
+        with self._lock:
+            frames, newest = self._ring.unacknowledged(), self._ring.next - 1
+        try:
+            leave_behind(directory, hello, frames)
+        except OSError as error:
+            say("nothing left behind", "%d events are lost with this worker: %s", len(frames), error)
+            return
+        with self._lock:
+            self.counters.add("acked", self._ring.resume(newest))
 
     def _wake(self) -> None:
         wakeup = self._wakeup

@@ -22,6 +22,7 @@ class PathDialer:
     """A standalone shipper (TRANSPORT ``unix``)."""
 
     starting = False
+    directory = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -38,6 +39,7 @@ class EmbeddedDialer:
 
     def __init__(self, spool_dir: str | None, options: ShipperOptions) -> None:
         self.starting = False
+        self.directory: Path | None = None
         self._spool_dir = spool_dir
         self._options = options
         self._launcher: Launcher | None = None
@@ -65,6 +67,7 @@ class EmbeddedDialer:
 
     def _prepare(self) -> Launcher:
         directory = state_directory(self._spool_dir, os.environ)
+        self.directory = directory
         self._path = directory / SOCKET_NAME
         self._launcher = Launcher(directory, self._options)
         return self._launcher
@@ -89,6 +92,10 @@ class AutoDialer:
     @property
     def starting(self) -> bool:
         return self._embedded.starting
+
+    @property
+    def directory(self) -> Path | None:
+        return None if self._served_by_standalone else self._embedded.directory
 
     def __call__(self) -> socket.socket:
         try:

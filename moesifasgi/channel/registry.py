@@ -16,7 +16,12 @@ _channels: dict[tuple[str, ...], Channel] = {}
 
 
 def channel_for(settings: Settings) -> Channel:
-    """The channel that these settings name. The first middleware's bounds and options count for all."""
+    """The channel that these settings name. The first middleware's bounds and options count for all.
+
+    SettingsError for what this version cannot obey.
+    """
+    if faults := settings.unavailable():
+        raise SettingsError(faults)
     shipper = settings.shipper
     if shipper.transport is Transport.QUEUE:
         raise SettingsError(["TRANSPORT: 'queue' is not available yet; expected 'auto' or 'unix'"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from moesifasgi.shipper.adoption import adopt
 from moesifasgi.shipper.delivery import Delivery
 from moesifasgi.shipper.intake import Intake
 from moesifasgi.shipper.presence import Presence
@@ -28,6 +29,8 @@ from moesifasgi.wakeup import Wakeup
 
 STEP_S = 0.25
 """How often the loop looks at its own affairs when nothing happens."""
+ADOPT_EVERY_S = 1.0
+"""How often it looks for what workers left behind."""
 LONGEST_DRAIN_S = 3600.0
 """A drain is forgotten after it; who asked has its own, shorter patience."""
 READ_OUT_S = 2.0
@@ -67,7 +70,9 @@ class Daemon:
         self._leaving = 0
         listener = listening(options.socket, options.socket_mode)
         allowed = options.allowed_uids | {os.geteuid(), 0}
-        self._receiver = Receiver(listener, Intake(spool, self._registry), self, allowed)
+        self._intake = Intake(spool, self._registry)
+        self._receiver = Receiver(listener, self._intake, self, allowed)
+        self._adopt_at = 0.0
 
     def run(self) -> None:
         """Serve until it is time to leave."""
@@ -91,6 +96,7 @@ class Daemon:
         presence = Presence(self._options.linger_s, time.monotonic())
         while True:
             self._receiver.step(STEP_S)
+            self._adopt_now_and_then()
             if not self._options.embedded:
                 if self._leaving:
                     return
@@ -99,6 +105,12 @@ class Daemon:
                 presence.ask_to_leave()
             if presence.may_leave(len(self._receiver.workers), self._delivery.idle, time.monotonic()):
                 return
+
+    def _adopt_now_and_then(self) -> None:
+        if time.monotonic() >= self._adopt_at:
+            self._adopt_at = time.monotonic() + ADOPT_EVERY_S
+            alive = {peer.session.id for peer in self._receiver.workers if peer.session is not None}
+            adopt(self._options.directory, self._intake, alive, self._receiver.commit)
 
     def _leave(self) -> None:
         deadline = time.monotonic() + self._options.drain_s

@@ -75,6 +75,10 @@ class Ring:
             total += len(framed)
         return taken
 
+    def unacknowledged(self) -> list[bytes]:
+        """All frames, ``base … next - 1``."""
+        return list(self._frames)
+
     def acknowledge(self, sequence: int) -> int:
         """Forget all up to ``sequence``; returns how many. ValueError if it was never taken for sending."""
         newest_sent = self.next - 1 - len(self._unsent)

@@ -117,3 +117,11 @@ def test_a_frame_over_the_wires_limit_is_refused_as_too_large_and_takes_no_seque
     assert ring.offer(0, 0, largest + b"x") is Offer.TOO_LARGE
     assert ring.offer(0, 0, largest) is Offer.ACCEPTED
     assert ring.next == 2
+
+
+def test_the_bound_in_bytes_counts_whole_frames():
+    two = 2 * (OVERHEAD + 1)
+    exact, short = Ring(10, two), Ring(10, two - 1)
+
+    assert [exact.offer(0, 0, b"\x01") for _ in range(3)] == [Offer.ACCEPTED, Offer.ACCEPTED, Offer.FULL]
+    assert [short.offer(0, 0, b"\x01") for _ in range(2)] == [Offer.ACCEPTED, Offer.FULL]
