@@ -1,7 +1,8 @@
 """The main job, to look at: an application on real workers, real traffic, a shipper, a local collector.
 
 Runs examples/fastapi on uvicorn and on gunicorn, four workers each, sends real HTTP requests, stops the
-server, and compares what was captured with what the collector has. Exits with 0 only if nothing is missing, nothing came twice and no shipper is left.
+server, and compares what was captured with what the collector has. Exits with 0 only if nothing is missing,
+nothing came twice and no shipper is left.
 """
 
 import json

@@ -18,7 +18,7 @@ from moesifasgi.places import LAUNCH_LOCK_NAME, LOG_NAME
 
 START_TIMEOUT_S = 15.0
 """A shipper that has not answered for so long after its start is given up; it takes 0.3 s on an idle core."""
-RETRY_FIRST_S = 1.0
+RETRY_FIRST_S = 0.25
 RETRY_LONGEST_S = 60.0
 LOG_MAX_BYTES = 1_000_000
 _NOT_FOR_THE_SHIPPER = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID")

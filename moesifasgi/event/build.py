@@ -36,6 +36,11 @@ Notes = dict[str, Any]
 
 def build_event(record: Record, application: Application) -> dict[str, Any]:
     """The event of one exchange. Raises ValueError where a field's type cannot be: the frame was damaged."""
+    return build_noted(record, application)[0]
+
+
+def build_noted(record: Record, application: Application) -> tuple[dict[str, Any], Notes]:
+    """``build_event``, and its notes as they are before the user's own metadata is laid over them."""
     check_fields(record)
     headers = flat_headers(record.request_headers)
     notes: Notes = {}
@@ -43,7 +48,7 @@ def build_event(record: Record, application: Application) -> dict[str, Any]:
         "request": _request(record, application, headers, notes),
         "response": _response(record, notes),
         "transaction_id": well_formed(record.transaction_id),
-        "user_id": _text(record.user_id) or _user_id(record, application, headers),
+        "user_id": _user_id(record, application, headers),
         "company_id": _text(record.company_id),
         "session_token": _text(record.session_token),
         "direction": record.direction,
@@ -53,7 +58,17 @@ def build_event(record: Record, application: Application) -> dict[str, Any]:
     if record.ending != Ending.COMPLETE:
         notes |= _present({"ending": Ending(record.ending).name.lower(), "error": _text(record.error)})
     event["metadata"] = _metadata(record.metadata, notes)
-    return _present(event)
+    return _present(event), notes
+
+
+def is_unread(record: Record, headers: Mapping[str, str]) -> bool:
+    """Whether there was more than the application read. Most never read to the end of an absent body."""
+    if record.request_complete:
+        return False
+    announced = headers.get("content-length", "")
+    if announced.isdecimal():
+        return record.request_body_size < int(announced[:20])
+    return record.request_body_size > 0 or "transfer-encoding" in headers
 
 
 def _request(
@@ -69,7 +84,7 @@ def _request(
     }
     body = record.request_body
     if body is not None:
-        note = {"read_bytes": record.request_body_size} if _is_unread(record, headers) else {}
+        note = {"read_bytes": record.request_body_size} if is_unread(record, headers) else {}
         request |= _body(body, record.request_body_size, headers, note)
         if note:
             notes["request_body"] = note
@@ -105,17 +120,9 @@ def _body(raw: bytes, size: int, headers: Mapping[str, str], note: Notes) -> dic
     return {"body": body.content, "transfer_encoding": body.transfer_encoding}
 
 
-def _is_unread(record: Record, headers: Mapping[str, str]) -> bool:
-    """Whether there was more than the application read. Most never read to the end of an absent body."""
-    if record.request_complete:
-        return False
-    announced = headers.get("content-length", "")
-    if announced.isdecimal():
-        return record.request_body_size < int(announced[:20])
-    return record.request_body_size > 0 or "transfer-encoding" in headers
-
-
 def _user_id(record: Record, application: Application, headers: Mapping[str, str]) -> str | None:
+    if record.user_id is not None:
+        return _text(record.user_id)
     # An outgoing call carries the application's own credentials, which name no user and are secret.
     if record.direction == "Outgoing":
         return None

@@ -4,15 +4,11 @@ An identity found here is a label for analytics, as good as the header that anyo
 """
 
 import json
-import re
 from binascii import a2b_base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from moesifasgi.event.jsonable import well_formed
-
-_JWT = re.compile(r"eyJ[\w-]+(?:\.[\w-]*){2,4}", re.ASCII)
-"""A token, signed or encrypted, readable or not: its header is a JSON object, so it starts with ``{"``."""
 
 
 def user_id_from(headers: Mapping[str, str], names: Iterable[str], field: str) -> str | None:
@@ -23,30 +19,26 @@ def user_id_from(headers: Mapping[str, str], names: Iterable[str], field: str) -
 
         Bearer <JWT>, <JWT>, <scheme> <JWT>   the field of the payload
         Basic <credentials>                   the user name
-        anything else                         as it stands, but not from ``authorization``: it may be a secret
+        anything else                         nobody: it may be an API key
     """
     for name in names:
         value = headers.get(name)
         if value:
             # Repeated fields arrive joined; neither tokens nor base64 have a comma.
-            found = _user_id(name, value.partition(",")[0].strip(), field)
+            found = _user_id(value.partition(",")[0].strip(), field)
             if found:
                 return well_formed(found)
     return None
 
 
-def _user_id(name: str, value: str, field: str) -> str | None:
+def _user_id(value: str, field: str) -> str | None:
     scheme, _, credentials = value.partition(" ")
     match scheme.lower():
         case "basic":
             return _user_name(credentials)
         case "bearer":
             return _claim(_payload(credentials), field)
-    token = credentials.strip() or scheme
-    payload = _payload(token)
-    if payload is not None or _JWT.fullmatch(token):
-        return _claim(payload, field)
-    return value if name != "authorization" else None
+    return _claim(_payload(credentials.strip() or scheme), field)
 
 
 def _user_name(credentials: str) -> str | None:

@@ -66,6 +66,7 @@ class Record(NamedTuple):
     error: str | None = None
     """Class name of the exception that the application raised; never its text, which may hold secrets."""
     user_id: str | None = None
+    """None: nobody has said, so the authorization header is asked. Empty: not known, and not asked for."""
     company_id: str | None = None
     session_token: str | None = None
     metadata: dict[str, Any] | None = None

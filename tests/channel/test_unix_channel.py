@@ -69,6 +69,12 @@ def numbers_in(far_end: FarEnd) -> list[int]:
     return [int.from_bytes(stored.payload[:4], "big") for stored in far_end.stored()]
 
 
+def reports(far_end: FarEnd) -> list[dict[str, Any]]:
+    """The workers that have sent their statistics."""
+    workers = far_end.receiver.status()["workers"]
+    return [worker for worker in workers if worker["ring_events"] is not None]
+
+
 class Impostor:
     """Something else at the socket: says ``answers`` to each HELLO and notes what it hears."""
 
@@ -113,7 +119,7 @@ def test_a_frame_larger_than_the_kernel_takes_arrives_whole(path: Path, connect:
     with FarEnd(path) as far_end:
         channel = connect(TightDialer(path))
         channel.start()
-        eventually(lambda: channel.stats()["connected"], 2.0, "connected")
+        eventually(lambda: reports(far_end), 2.0, "its first statistics have come: nothing waits any more")
         for number in range(30):
             assert offer(channel, number, size=number * 300) is Offer.ACCEPTED
 

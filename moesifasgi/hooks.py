@@ -1,0 +1,149 @@
+"""The user's functions of a request and its response: SKIP, IDENTIFY_USER, IDENTIFY_COMPANY, GET_METADATA,
+GET_SESSION_TOKEN. They get Starlette's own ``Request`` and ``Response``, made of what was captured: nothing
+that they do to them reaches the live ones. This module loads Starlette, so it is loaded when a hook is set.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgpack
+from starlette.requests import Request
+from starlette.responses import Response
+
+from moesifasgi.channel import Channel
+from moesifasgi.event.build import is_unread
+from moesifasgi.event.headers import flat_headers
+from moesifasgi.event.jsonable import jsonable
+from moesifasgi.event.record import Record
+from moesifasgi.exchange import Message, Scope
+from moesifasgi.settings import HookSettings
+from moesifasgi.steps import Steps
+from moesifasgi.user_function import UNKNOWN, Unknown, UserFunction
+
+MAX_ID_CHARACTERS = 10_000
+"""A session token may be a JWT of several kB; what is longer is no id."""
+MAX_METADATA_BYTES = 100_000
+"""As msgpack. The collector takes 1 MB an event, and there is nothing else in it to cut."""
+
+Answer = str | Unknown | None
+"""Who it is: identified, unknown (the function failed), or None, unidentified."""
+
+
+class Answers(NamedTuple):
+    """What the functions said of one exchange."""
+
+    skip: bool = False
+    user_id: Answer = None
+    company_id: Answer = None
+    session_token: Answer = None
+    metadata: dict[str, Any] | None = None
+
+    def added_to(self, record: Record) -> Record:
+        """The record with these answers. An unknown user is not looked for in the headers either."""
+        return record._replace(
+            user_id="" if self.user_id is UNKNOWN else self.user_id,
+            company_id=None if self.company_id is UNKNOWN else self.company_id,
+            session_token=None if self.session_token is UNKNOWN else self.session_token,
+            metadata=self.metadata,
+        )
+
+
+class Hooks:
+    """The functions that are set; at least one is."""
+
+    def __init__(self, settings: HookSettings, channel: Channel) -> None:
+        def prepared(key: str, function: Any) -> UserFunction | None:
+            return function and UserFunction(key, function, settings.timeout_s, channel)
+
+        self._skip = prepared("SKIP", settings.skip)
+        self._identify_user = prepared("IDENTIFY_USER", settings.identify_user)
+        self._identify_company = prepared("IDENTIFY_COMPANY", settings.identify_company)
+        self._get_session_token = prepared("GET_SESSION_TOKEN", settings.get_session_token)
+        self._get_metadata = prepared("GET_METADATA", settings.get_metadata)
+
+    def answers(self, record: Record, scope: Scope) -> Steps[Answers]:
+        """Ask each function once, SKIP first; what it would skip, the others never see."""
+        pair = request_of(record, scope), response_of(record)
+        if self._skip is not None and (yield from self._skip.answer(bool, *pair)) is True:
+            return Answers(skip=True)
+        user_id = yield from _asked(self._identify_user, pair)
+        company_id = yield from _asked(self._identify_company, pair)
+        session_token = yield from _asked(self._get_session_token, pair)
+        metadata: dict[str, Any] | Unknown | None = None
+        if self._get_metadata is not None:
+            metadata = yield from self._get_metadata.answer(metadata_of, *pair)
+        return Answers(False, user_id, company_id, session_token, None if metadata is UNKNOWN else metadata)
+
+
+def _asked(function: UserFunction | None, pair: tuple[Request, Response]) -> Steps[Answer]:
+    return None if function is None else (yield from function.answer(id_of, *pair))
+
+
+def request_of(record: Record, scope: Scope) -> Request:
+    """A request whose body is the captured one, if that is all of it.
+
+    Otherwise (cut, not recorded, or not read by the application) reading it raises ClientDisconnect, after
+    the part that there is: half a body would name the wrong user.
+    """
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if given:
+            return {"type": "http.disconnect"}
+        given = True
+        return {"type": "http.request", "body": record.request_body or b"", "more_body": not _is_whole(record)}
+
+    return Request(scope, receive)
+
+
+def response_of(record: Record) -> Response:
+    """The response with its first MAX_BODY_SIZE bytes; ``b""`` where its body is not recorded."""
+    response = Response(record.response_body, record.status or 0)
+    response.raw_headers = [(name.lower(), value) for name, value in record.response_headers]
+    return response
+
+
+def _is_whole(record: Record) -> bool:
+    kept = len(record.request_body or b"")
+    return kept == record.request_body_size and not is_unread(record, flat_headers(record.request_headers))
+
+
+def id_of(value: object) -> str | None:
+    """An id as text; None and empty mean nobody. ValueError where it is no text, number, UUID or the like."""
+    text = jsonable(value)
+    if type(text) in (int, float):
+        text = str(text)
+    if text is None and value is None:
+        return None
+    if not isinstance(text, str) or len(text) > MAX_ID_CHARACTERS:
+        raise ValueError(f"an id is a text of at most {MAX_ID_CHARACTERS} characters")
+    return text or None
+
+
+def metadata_of(value: object) -> dict[str, Any] | None:
+    """Metadata as JSON can hold it, field by field. ValueError where it is no map.
+
+    What comes to more than MAX_METADATA_BYTES in all loses the fields that do not fit.
+    """
+    if value is None:
+        return None
+    fields = jsonable(value)
+    if not isinstance(fields, dict):
+        raise ValueError("metadata is a dict")
+    return fields if _size(fields) <= MAX_METADATA_BYTES else _fitting(fields)
+
+
+def _fitting(fields: Mapping[str, Any]) -> dict[str, Any]:
+    room = MAX_METADATA_BYTES
+    kept = {}
+    for name, value in fields.items():
+        size = _size(name) + _size(value)
+        if size <= room:
+            kept[name] = value
+            room -= size
+    return kept
+
+
+def _size(value: object) -> int:
+    return len(msgpack.packb(value))

@@ -1,0 +1,1 @@
+"""The fault campaign, one file for each fault; ``scripts/chaos.py`` runs them."""

@@ -1,0 +1,52 @@
+"""Load at a steady rate that remembers which requests were answered: their ids are what must arrive."""
+
+import threading
+import time
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
+
+TRANSACTION_HEADER = "X-Moesif-Transaction-Id"
+BODY = b'{"order": 4711, "note": "' + b"n" * 200 + b'"}'
+TIMEOUT_S = 10.0
+
+
+class SteadyLoad(threading.Thread):
+    """``per_second`` requests over ``connections``, until ``stop``; ``answered`` has the answers' ids."""
+
+    def __init__(self, url: str, per_second: float, connections: int = 8) -> None:
+        super().__init__(daemon=True)
+        self.answered: set[str] = set()
+        self.failed = 0
+        self._address = urlsplit(url).netloc
+        self._interval_s = connections / per_second
+        self._connections = connections
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        threads = [threading.Thread(target=self._call, daemon=True) for _ in range(self._connections)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def stop(self) -> None:
+        """End the load and wait for the requests under way."""
+        self._stopping.set()
+        self.join()
+
+    def _call(self) -> None:
+        connection = HTTPConnection(self._address, timeout=TIMEOUT_S)
+        due = time.monotonic()
+        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+            due = max(due + self._interval_s, time.monotonic() - 1.0)
+            try:
+                connection.request("POST", "/orders", BODY, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                answer.read()
+                self.answered.add(str(answer.headers[TRANSACTION_HEADER]))
+            except (OSError, HTTPException):
+                self.failed += 1
+                with suppress(OSError):
+                    connection.close()
+        connection.close()

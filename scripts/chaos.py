@@ -1,0 +1,45 @@
+"""The fault campaign: ``make chaos``. Each row is a fault, done so often to real processes under load.
+
+    python scripts/chaos.py [--only T1] [--count 20] [--seed 7]
+
+Exits with 0 only if every row holds.
+"""
+
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+import click
+from campaigns import t01_shipper_killed, t02_worker_killed
+from campaigns.scene import Finding
+
+CAMPAIGNS: Mapping[str, ModuleType] = {"T1": t01_shipper_killed, "T2": t02_worker_killed}
+
+
+@click.command()
+@click.option("--only", multiple=True, type=click.Choice(list(CAMPAIGNS)), help="These rows; default: all.")
+@click.option("--count", type=int, help="How often each fault is done; default: the row's own count.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the random moments.")
+def chaos(only: tuple[str, ...], count: int | None, seed: int) -> None:
+    """Do faults to real processes under load, and count what is lost."""
+    findings = [_measured(name, count, seed) for name in only or CAMPAIGNS]
+    sys.exit(0 if all(finding.holds for finding in findings) else 1)
+
+
+def _measured(name: str, count: int | None, seed: int) -> Finding:
+    campaign = CAMPAIGNS[name]
+    began = time.monotonic()
+    run: Callable[[int, random.Random], Finding] = campaign.run
+    found = run(count or campaign.COUNT, random.Random(seed))
+    click.echo(
+        f"{found.name}  {found.done}: {found.events} events, {found.lost} lost,"
+        f" {found.twice_on_the_wire} twice on the wire, {found.remark};"
+        f" {'holds' if found.holds else 'DOES NOT HOLD'} ({time.monotonic() - began:.0f} s)"
+    )
+    return found
+
+
+if __name__ == "__main__":
+    chaos()
