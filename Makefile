@@ -25,7 +25,7 @@ check: $(STAMP) ## style, types and layers
 	@$(BIN)/lint-imports --no-logo --no-cache
 
 bench: $(STAMP) ## performance against the floor and the peers; takes minutes
-	@$(BIN)/python scripts/bench.py
+	@$(BIN)/python scripts/bench.py --readme
 
 chaos: $(STAMP) ## the fault campaign with its full counts; takes minutes to hours
 	@$(BIN)/python scripts/chaos.py

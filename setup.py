@@ -67,7 +67,7 @@ setup(
         "Framework :: AsyncIO",
         "Framework :: FastAPI",
         "Intended Audience :: Developers",
-        "Operating System :: POSIX",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

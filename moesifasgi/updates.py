@@ -14,10 +14,10 @@ Update = Mapping[str, Any] | str | bytes | object
 """A dict, its JSON text, or a moesifapi model."""
 
 _REQUIRED = {
-    Kind.USER: "user_id",
-    Kind.COMPANY: "company_id",
-    Kind.SUBSCRIPTION: "subscription_id",
-    Kind.ACTION: "action_name",
+    Kind.USER: ("user_id",),
+    Kind.COMPANY: ("company_id",),
+    Kind.SUBSCRIPTION: ("subscription_id", "company_id", "status"),
+    Kind.ACTION: ("action_name",),
 }
 
 
@@ -45,7 +45,7 @@ class Updates:
         self._offer_all(Kind.COMPANY, companies)
 
     def update_subscription(self, subscription: Update) -> None:
-        """Create or update one subscription; ``subscription_id`` is required."""
+        """Create or update one subscription; ``subscription_id``, ``company_id`` and ``status`` are required."""
         self._offer(Kind.SUBSCRIPTION, subscription)
 
     def update_subscriptions_batch(self, subscriptions: Iterable[Update]) -> None:
@@ -67,8 +67,8 @@ class Updates:
             return
         try:
             content = _content(update)
-            if not content.get(_REQUIRED[kind]):
-                raise ValueError(f"{_REQUIRED[kind]} is required")
+            if missing := [name for name in _REQUIRED[kind] if not content.get(name)]:
+                raise ValueError(f"expected {' and '.join(missing)}")
         except Exception as error:  # noqa: BLE001  (a model's or a container's own code may raise anything)
             recorder.refuse(kind, f"{type(error).__name__}: {error}")
             return

@@ -1,6 +1,6 @@
 """Measure the rows of the performance targets and print them as a table.
 
-    python scripts/bench.py [--only P1] [--quick] [--json FILE] [--markdown]
+    python scripts/bench.py [--only P1] [--quick] [--json FILE] [--readme]
 
 A figure is a ratio of two things measured alternately in one run, so it holds on a busy machine too; single
 times are shown to give an idea. Needs Linux, and the package index once, for the published package.
@@ -12,14 +12,15 @@ import click
 from benchmarks.rows import row_groups
 from benchmarks.table import as_json, as_markdown, as_text
 from benchmarks.workbench import FULL, QUICK, workbench
+from readme import replace_section
 
 
 @click.command(help=__doc__)
 @click.option("--only", multiple=True, metavar="ID", help="Measure only this group of rows; repeatable.")
 @click.option("--quick", is_flag=True, help="Fewer and shorter slices: an idea in a fraction of the time.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write rows and samples there.")
-@click.option("--markdown", is_flag=True, help="Print the table as README shows it.")
-def bench(only: tuple[str, ...], quick: bool, json_file: Path | None, markdown: bool) -> None:
+@click.option("--readme", is_flag=True, help="Write the table into README.")
+def bench(only: tuple[str, ...], quick: bool, json_file: Path | None, readme: bool) -> None:
     groups = row_groups()
     if unknown := {name.upper() for name in only} - set(groups):
         raise click.UsageError(f"no rows {', '.join(sorted(unknown))}; there are {', '.join(groups)}")
@@ -29,7 +30,9 @@ def bench(only: tuple[str, ...], quick: bool, json_file: Path | None, markdown: 
         click.echo(f"measuring {name} …", err=True)
         with workbench(QUICK if quick else FULL) as opened:
             rows += groups[name](opened)
-    click.echo(as_markdown(rows) if markdown else as_text(rows))
+    click.echo(as_text(rows))
+    if readme:
+        replace_section("bench", as_markdown(rows))
     if json_file:
         json_file.write_text(as_json(rows), "utf-8")
 

@@ -41,9 +41,12 @@ def process_mark() -> Iterator[str]:
         yield mark
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def no_process_survives(process_mark: str) -> Iterator[None]:
-    """Fail a test that leaves a process behind, and end that process, so that only this test fails."""
+    """Fail the last test of a file that leaves a process behind, and end that process.
+
+    A look at all processes takes some 20 ms: too much for each test.
+    """
     before = _started(process_mark)
     # What a server of a wider fixture starts only now (its shipper, a new worker) is not this test's to end.
     families = {marks_of(process) for process in before} - {os.environ[MARK]}

@@ -5,7 +5,9 @@ sending a backlog and starting a shipper happen on a thread of the channel's own
 use, so that importing and constructing do nothing and a server may fork in between.
 """
 
+import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from moesifasgi.counters import Counters
@@ -52,3 +54,21 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Say goodbye and let go of the connection. May be called twice; a later offer begins anew."""
+
+
+class Dialer(Protocol):
+    """How to reach a shipper. Called on the carrier's thread; may take its time, and start one."""
+
+    @property
+    def starting(self) -> bool:
+        """A shipper is being started right now: worth waiting for."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Where a leaving worker may leave behind what nobody took; None where nobody would look for it."""
+
+    def __call__(self) -> socket.socket:
+        """A connected stream socket; OSError if there is none (yet)."""
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what only the parent may hold."""

@@ -18,10 +18,11 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from moesifasgi.channel import Dialer
 from moesifasgi.channel import Drained as Outcome
+from moesifasgi.channel.drains import Drains
 from moesifasgi.channel.leftovers import leave_behind
 from moesifasgi.channel.link import MAX_BUFFERS, Link
 from moesifasgi.counters import Counters
@@ -36,7 +37,6 @@ from moesifasgi.wire.messages import (
     WIRE_VERSION,
     Ack,
     Bye,
-    Drain,
     Drained,
     Hello,
     Message,
@@ -58,24 +58,6 @@ GOODBYE_S = 0.2
 """How long it then waits for its thread to end; together they are 1 s."""
 
 
-class Dialer(Protocol):
-    """How to reach a shipper. Called on the carrier's thread; may take its time, and start one."""
-
-    @property
-    def starting(self) -> bool:
-        """A shipper is being started right now: worth waiting for."""
-
-    @property
-    def directory(self) -> Path | None:
-        """Where a leaving worker may leave behind what nobody took; None where nobody would look for it."""
-
-    def __call__(self) -> socket.socket:
-        """A connected stream socket; OSError if there is none (yet)."""
-
-    def abandon(self) -> None:
-        """In a forked child: let go of what only the parent may hold."""
-
-
 class Carrier:
     """See the module. Constructing it does nothing; the thread begins with ``start`` or the first offer."""
 
@@ -94,9 +76,7 @@ class Carrier:
         self._connected: socket.socket | None = None
         self._link: Link | None = None
         self._control: deque[bytes] = deque()
-        self._drains: dict[int, Outcome | None] = {}
-        self._give_up: dict[int, bool] = {}
-        self._last_token = 0
+        self._drains = Drains()
         self._last_heard = 0.0
         self._flowing = False
         """The link is up and nothing waits: a frame may be written where it is offered."""
@@ -145,17 +125,14 @@ class Carrier:
                 return Outcome(delivered=True)
         self.start()
         with self._changed:
-            self._last_token += 1
-            token = self._last_token
-            self._drains[token] = None
-            self._give_up[token] = give_up
-            self._control.append(frame(encode(Drain(token, give_up))))
+            token = self._drains.ask(give_up=give_up)
+            self._control.append(self._drains.question(token))
         self._wake()
         with self._changed:
             try:
                 return self._await(token, begun, timeout_s, give_up)
             finally:
-                del self._drains[token], self._give_up[token]
+                self._drains.forget(token)
 
     def stats(self) -> dict[str, int]:
         with self._lock:
@@ -211,7 +188,7 @@ class Carrier:
 
     def _await(self, token: int, begun: float, timeout_s: float, give_up: bool) -> Outcome:
         """Wait for the answer to a drain; holds the lock between waits."""
-        while (answer := self._drains[token]) is None:
+        while (answer := self._drains.outcome(token)) is None:
             now = time.monotonic()
             if now - begun >= timeout_s:
                 return Outcome(delivered=False, reason=f"not delivered within {timeout_s:g} s")
@@ -235,6 +212,8 @@ class Carrier:
                 self._serve(link)
             except OSError as error:
                 say("lost the shipper", "lost the connection to the shipper (%s); connecting again", error)
+            except Exception as error:  # noqa: BLE001  (a fault of ours must not end the thread)
+                say("channel fault", "fault in the channel: %r; connecting again", error)
             finally:
                 self._disconnect(link)
         with self._lock:
@@ -276,11 +255,7 @@ class Carrier:
             # The spool knows another session by our name: begin a new one with what is not acknowledged.
             self.session = uuid.uuid4().bytes
             raise ConnectionError(str(error)) from error
-        self._control = deque(
-            frame(encode(Drain(token, self._give_up[token])))
-            for token, answer in self._drains.items()
-            if answer is None
-        )
+        self._control = deque(self._drains.unanswered())
         self._link = link
         self._last_heard = time.monotonic()
         self._changed.notify_all()
@@ -330,8 +305,8 @@ class Carrier:
                     self._acknowledged(message.sequence)
                 elif isinstance(message, Policy):
                     self.policies[message.key] = message.document
-                elif isinstance(message, Drained) and message.token in self._drains:
-                    self._drains[message.token] = Outcome(message.delivered, message.reason)
+                elif isinstance(message, Drained):
+                    self._drains.answer(message)
             self._changed.notify_all()
 
     def _acknowledged(self, sequence: int) -> None:

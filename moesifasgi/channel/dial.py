@@ -5,7 +5,7 @@ import socket
 import time
 from pathlib import Path
 
-from moesifasgi.channel.carrier import Dialer
+from moesifasgi.channel import Dialer
 from moesifasgi.channel.launcher import Launcher, ShipperOptions
 from moesifasgi.places import SOCKET_NAME, state_directory
 from moesifasgi.unix_socket import connected

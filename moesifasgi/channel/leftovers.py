@@ -1,7 +1,7 @@
 """What a leaving worker could not hand over, as a file for the next shipper of its state directory.
 
-The file is the wire's own byte stream: HELLO, then the frames that nobody acknowledged. The shipper takes it as
-it would take a connection of that session, so what it had got from the dying socket is not stored twice.
+The file is the wire's own byte stream: HELLO, then the frames that nobody acknowledged. The shipper takes it
+as it would take a connection of that session, so what it had got from the dying socket is not stored twice.
 """
 
 import os

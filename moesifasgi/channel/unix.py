@@ -4,8 +4,8 @@ import os
 import weakref
 from typing import Any
 
-from moesifasgi.channel import Drained
-from moesifasgi.channel.carrier import Carrier, Dialer
+from moesifasgi.channel import Dialer, Drained
+from moesifasgi.channel.carrier import Carrier
 from moesifasgi.counters import Counters
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import MAX_KEY

@@ -1,0 +1,47 @@
+"""What README shows works as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from moesifasgi.settings import markdown_table
+from moesifasgi.shipper.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_there_are_code_blocks_to_run():
+    assert len(BLOCKS) >= 3
+
+
+def test_the_code_blocks_run_one_after_the_other(monkeypatch):
+    monkeypatch.setenv("MOESIF_TRANSPORT", "memory")
+    namespace: dict[str, object] = {}
+    for block in BLOCKS:
+        exec(compile(block, "README.md", "exec"), namespace)
+
+
+def test_the_table_of_settings_is_the_one_that_the_code_makes():
+    between = README.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
+    assert between.strip() == markdown_table()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^\s*make (\w+)", README, re.MULTILINE))))
+def test_each_make_target_exists(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"moesif-shipper (\w+)", README))))
+def test_each_command_exists_and_has_help(command):
+    shown = CliRunner().invoke(main, [command, "--help"])
+    assert shown.exit_code == 0
+    assert shown.output.startswith("Usage:")
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_each_link_leads_somewhere(link):
+    assert (ROOT / link).exists()
