@@ -28,9 +28,7 @@ from moesifasgi.unix_socket import listening
 from moesifasgi.wakeup import Wakeup
 
 STEP_S = 0.25
-"""How often the loop looks at its own affairs when nothing happens."""
-ADOPT_EVERY_S = 1.0
-"""How often it looks for what workers left behind."""
+"""How often the loop looks at its own affairs, beside those of its peers."""
 LONGEST_DRAIN_S = 3600.0
 """A drain is forgotten after it; who asked has its own, shorter patience."""
 READ_OUT_S = 2.0
@@ -72,7 +70,6 @@ class Daemon:
         allowed = options.allowed_uids | {os.geteuid(), 0}
         self._intake = Intake(spool, self._registry)
         self._receiver = Receiver(listener, self._intake, self, allowed)
-        self._adopt_at = 0.0
 
     def run(self) -> None:
         """Serve until it is time to leave."""
@@ -94,23 +91,27 @@ class Daemon:
 
     def _serve(self) -> None:
         presence = Presence(self._options.linger_s, time.monotonic())
+        look_at = 0.0
         while True:
             self._receiver.step(STEP_S)
-            self._adopt_now_and_then()
-            if not self._options.embedded:
-                if self._leaving:
-                    return
+            if time.monotonic() < look_at and not self._leaving:
                 continue
-            if self._leaving:
-                presence.ask_to_leave()
-            if presence.may_leave(len(self._receiver.workers), self._delivery.idle, time.monotonic()):
+            look_at = time.monotonic() + STEP_S
+            self._adopt()
+            if self._may_leave(presence):
                 return
 
-    def _adopt_now_and_then(self) -> None:
-        if time.monotonic() >= self._adopt_at:
-            self._adopt_at = time.monotonic() + ADOPT_EVERY_S
-            alive = {peer.session.id for peer in self._receiver.workers if peer.session is not None}
-            adopt(self._options.directory, self._intake, alive, self._receiver.commit)
+    def _may_leave(self, presence: Presence) -> bool:
+        if not self._options.embedded:
+            return self._leaving > 0
+        if self._leaving:
+            presence.ask_to_leave()
+        return presence.may_leave(len(self._receiver.workers), self._delivery.idle, time.monotonic())
+
+    def _adopt(self) -> None:
+        """Take over what workers left behind."""
+        alive = {peer.session.id for peer in self._receiver.workers if peer.session is not None}
+        adopt(self._options.directory, self._intake, alive, self._receiver.commit)
 
     def _leave(self) -> None:
         deadline = time.monotonic() + self._options.drain_s

@@ -37,7 +37,7 @@ from moesifasgi.wire.messages import (
     Welcome,
 )
 
-NAP_S = 0.002
+NAP_S = 0.004
 """Pause after a round that read something; a busy worker writes 20 frames meanwhile, the kernel holds 90."""
 MAX_PEERS = 1024
 MAX_DRAINS = 64
