@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 
 from moesifasgi.channel.registry import channel_for, channels
-from moesifasgi.recorder import Recorder, first_recorder
+from moesifasgi.errors import SettingsError
+from moesifasgi.quiet import say
+from moesifasgi.recorder import Recorder, recorder_of
 from moesifasgi.settings import Settings
+from moesifasgi.steps import waiting
 from moesifasgi.updates import Update, Updates
 
-_by_application: dict[str, Updates] = {}
+_without_middleware: dict[str | None, Recorder] = {}
 
 
 def update_user(user: Update, *, application_id: str | None = None) -> None:
@@ -64,20 +67,29 @@ def flush(timeout: float = 10.0) -> bool:
 
 
 def stats() -> dict[str, int]:
-    """This worker's counters, one number per fate of an event, and what is in the ring, over all channels."""
-    total: Counter[str] = Counter()
+    """This worker's counters, one number per fate of an event, over all channels.
+
+    ``ring_events`` wait for the shipper's acknowledgement, ``in_hooks`` for asynchronous functions.
+    """
+    total: Counter[str] = Counter(in_hooks=len(waiting))
     for channel in channels():
         total.update(channel.stats())
     return dict(total)
 
 
 def _updates(application_id: str | None) -> Updates:
-    """SettingsError where no application is known: the only place after start-up that can tell a person."""
-    if application_id is None and (first := first_recorder()) is not None:
-        return Updates(first)
-    key = application_id or ""
-    if key not in _by_application:
-        given = {"APPLICATION_ID": application_id} if application_id else {}
-        settings = Settings.load(given, os.environ)
-        _by_application[key] = Updates(Recorder(settings, channel_for(settings)))
-    return _by_application[key]
+    """The update calls of an application. Where none can be had, they go nowhere, and the log says why."""
+    recorder = recorder_of(application_id) or _without_middleware.get(application_id)
+    if recorder is None:
+        try:
+            recorder = _without_middleware[application_id] = _recorder_from_environment(application_id)
+        except SettingsError as fault:
+            say("updates without settings", "updates are dropped: %s", fault)
+    return Updates(recorder)
+
+
+def _recorder_from_environment(application_id: str | None) -> Recorder:
+    """For a program that has no middleware: all settings but the id come from ``MOESIF_<KEY>``."""
+    given = {"APPLICATION_ID": application_id} if application_id else {}
+    settings = Settings.load(given, os.environ)
+    return Recorder(settings, channel_for(settings))

@@ -19,13 +19,15 @@ Fate = Literal["captured", "skipped", "sampled_out", "acked"]
 - sampled_out: not kept by the sample rate.
 - acked: the shipper has taken responsibility for it.
 """
-Trouble = Literal["hook_failed", "hook_timed_out", "hook_overran", "withheld", "blocked"]
+Trouble = Literal["hook_failed", "hook_timed_out", "hook_crowded_out", "hook_overran", "withheld", "blocked"]
 """What happened beside an event's fate; not part of the identity.
 
 - hook_failed: a user's function raised, or returned what it may not return.
-- hook_timed_out: an asynchronous function was cancelled at HOOK_TIMEOUT.
-- hook_overran: a synchronous function, which nothing can interrupt, took longer than HOOK_TIMEOUT.
-- withheld: a mask failed, so the event goes without bodies, headers and query.
+- hook_timed_out: an asynchronous function was cancelled at HOOK_TIMEOUT, or when the worker ended.
+- hook_crowded_out: it was not waited for, because too many events waited already.
+- hook_overran: a function that nothing could interrupt (synchronous, or one that never awaits) took longer
+  than HOOK_TIMEOUT.
+- withheld: a mask failed or could not see a body, so the event goes without what it might have removed.
 - blocked: a governance rule answered the request.
 """
 

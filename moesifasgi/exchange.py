@@ -57,11 +57,14 @@ class Exchange:
     """One request and its response while it happens."""
 
     __slots__ = (
+        "_client",
         "_disconnected",
         "_ending",
         "_error",
+        "_method",
         "_path",
         "_request_complete",
+        "_request_headers",
         "_response_headers",
         "_root_path",
         "_scope",
@@ -87,9 +90,12 @@ class Exchange:
         self.response_body = BodyTap(response_limit_bytes)
         self.finished = False
         self._scope = scope
-        # Routers rewrite these in the shared scope on the way in (a Mount extends root_path).
+        # As the server gave them: what lies inside rewrites the shared scope (a Mount extends root_path).
         self._path = scope.get("path", "/")
         self._root_path = scope.get("root_path", "")
+        self._method = scope.get("method", "GET")
+        self._client = scope.get("client")
+        self._request_headers = scope.get("headers")
         self._started_at = started_at
         self._status: int | None = None
         self._response_headers: list[tuple[bytes, bytes]] = []
@@ -102,6 +108,12 @@ class Exchange:
     @property
     def response_started(self) -> bool:
         return self._status is not None
+
+    def scope(self) -> Scope:
+        """A copy of the scope as the application left it (state, user, path parameters), under the path that
+        the server gave it.
+        """
+        return {**self._scope, "path": self._path, "root_path": self._root_path}
 
     def received(self, message: Mapping[str, Any]) -> None:
         """A message that the application got from ``receive``."""
@@ -122,9 +134,12 @@ class Exchange:
         headers = message.get("headers") or ()
         if not identified and isinstance(headers, (list, tuple)):
             return message
-        added = ((TRANSACTION_HEADER, self.transaction_id.encode("ascii")),) if identified else ()
         # A list: a generator of headers can be read only once, and the server reads it too.
-        return {**message, "headers": [*headers, *added]}
+        headers = list(headers)
+        if identified and not any(name.lower() == TRANSACTION_HEADER for name, _ in headers):
+            # One that is there is the application's, or another middleware's whose application comes first.
+            headers.append((TRANSACTION_HEADER, self.transaction_id.encode("ascii")))
+        return {**message, "headers": headers}
 
     def client_left(self) -> None:
         """The server said so: by a message, or by refusing to take more of the response."""
@@ -170,14 +185,14 @@ class Exchange:
     def record(self, ended_at: float, weight: int = 1) -> Record:
         """What happened, as one value. ``ended_at`` is in the unit and of the clock of ``started_at``."""
         scope = self._scope
-        client = scope.get("client")
+        client = self._client
         server = scope.get("server")
         status = self._status
         return Record(
             self.transaction_id,
             self._started_at,
             ended_at,
-            scope.get("method", "GET"),
+            self._method,
             scope.get("scheme", "http"),
             scope.get("http_version", "1.1"),
             self._path,
@@ -186,7 +201,7 @@ class Exchange:
             scope.get("query_string", b""),
             server and tuple(server),
             client and tuple(client),
-            _pairs(scope.get("headers")),
+            _pairs(self._request_headers),
             self.request_body.content(),
             self.request_body.size,
             self._request_complete,

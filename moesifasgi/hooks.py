@@ -53,7 +53,9 @@ class Hooks:
 
     def __init__(self, settings: HookSettings, channel: Channel) -> None:
         def prepared(key: str, function: Any) -> UserFunction | None:
-            return function and UserFunction(key, function, settings.timeout_s, channel)
+            if function is None:
+                return None
+            return UserFunction(key, function, settings.timeout_s, channel)
 
         self._skip = prepared("SKIP", settings.skip)
         self._identify_user = prepared("IDENTIFY_USER", settings.identify_user)
@@ -92,7 +94,11 @@ def request_of(record: Record, scope: Scope) -> Request:
         if given:
             return {"type": "http.disconnect"}
         given = True
-        return {"type": "http.request", "body": record.request_body or b"", "more_body": not _is_whole(record)}
+        return {
+            "type": "http.request",
+            "body": record.request_body or b"",
+            "more_body": not _is_whole(record),
+        }
 
     return Request(scope, receive)
 

@@ -5,12 +5,17 @@ end, and it is the only exit hook that every ASGI server runs (``atexit`` is not
 re-raising the signal).
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from moesifasgi.channel import Channel
 from moesifasgi.exchange import Message, Scope
 from moesifasgi.quiet import say
+from moesifasgi.steps import waiting
+
+HOOKS_SHARE = 0.5
+"""The part of SHUTDOWN_TIMEOUT that the user's functions may take; the rest is for delivery."""
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -75,14 +80,19 @@ class Lifespan:
         from anyio import to_thread
 
         try:
-            drained = await to_thread.run_sync(self._wait_for_channel)
+            left_s = self._shutdown_timeout_s
+            if waiting:
+                begun = time.monotonic()
+                await waiting.drain(left_s * HOOKS_SHARE)
+                left_s = max(0.0, left_s - (time.monotonic() - begun))
+            drained = await to_thread.run_sync(self._wait_for_channel, left_s)
         except Exception as error:  # noqa: BLE001  (a server that stops must not fail because of us)
             say("drain failed", "could not wait for the shipper at shutdown (%s)", type(error).__name__)
             return
         if not drained.delivered:
             say("not drained", "at shutdown not all events were delivered: %s", drained.reason)
 
-    def _wait_for_channel(self) -> Any:
-        drained = self._channel.drain(self._shutdown_timeout_s, give_up=True)
+    def _wait_for_channel(self, timeout_s: float) -> Any:
+        drained = self._channel.drain(timeout_s, give_up=True)
         self._channel.close()
         return drained

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
-from logging import ERROR
+from logging import DEBUG, ERROR
 from time import time
 from typing import Any
 
@@ -44,7 +45,7 @@ class MoesifMiddleware(Updates):
         try:
             self._recorder = self._configured(settings if settings is not None else {})
         except SettingsError as fault:
-            if app is None or not _inside_a_server():
+            if not _built_on_the_first_call():
                 raise
             self._fault = fault
         super().__init__(self._recorder)
@@ -60,9 +61,11 @@ class MoesifMiddleware(Updates):
             try:
                 await self.app(scope, tap.receive, tap.send)
             except BaseException as error:
-                tap.end(error)
+                if (rest := tap.end(error)) is not None:
+                    await rest
                 raise
-            tap.end(None)
+            if (rest := tap.end(None)) is not None:
+                await rest
         elif scope["type"] == "lifespan":
             lifespan = Lifespan(self._recorder.channel, self._shutdown_timeout_s, receive, send)
             await lifespan.run(self.app, scope)
@@ -73,6 +76,9 @@ class MoesifMiddleware(Updates):
         loaded = Settings.load(settings, os.environ)
         for warning in loaded.warnings:
             logger.warning("%s", warning)
+        if loaded.capture.debug:
+            # Ours alone: handlers, and everybody else's levels, are the application's.
+            logger.setLevel(DEBUG)
         self._shutdown_timeout_s = loaded.queue.shutdown_timeout_s
         recorder = Recorder(loaded, channel_for(loaded))
         remember_recorder(recorder)
@@ -140,16 +146,21 @@ class _Tap(Exchange):
         # After the server took it: the exchange ends with the last byte, not with what the application
         # does after it (background tasks).
         try:
-            if self.sent(message):
-                self._recorder.finish(self)
+            if self.sent(message) and (rest := self._recorder.finish(self)) is not None:
+                await rest
         except Exception as error:  # noqa: BLE001  (as above)
             self._recorder.abandon(self, error)
 
-    def end(self, error: BaseException | None) -> None:
-        """The application returned or raised; an exchange that was not over is over now."""
-        if not self.finished:
-            self.ended(error, cancelled=_is_cancellation(error))
-            self._recorder.finish(self)
+    def end(self, error: BaseException | None) -> Awaitable[None] | None:
+        """The application returned or raised; an exchange that was not over is over now.
+
+        What comes back is to be awaited (see ``Recorder.finish``).
+        """
+        if self.finished:
+            return None
+        self.ended(error, cancelled=_is_cancellation(error))
+        # A coroutine that is being closed may not await anything.
+        return self._recorder.finish(self, in_place=not isinstance(error, GeneratorExit))
 
 
 def _is_cancellation(error: BaseException | None) -> bool:
@@ -157,10 +168,11 @@ def _is_cancellation(error: BaseException | None) -> bool:
     return isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception | None)
 
 
-def _inside_a_server() -> bool:
-    """Whether the caller runs in an event loop: Starlette builds its middlewares on the first call."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+def _built_on_the_first_call() -> bool:
+    """Whether Starlette is building its middlewares, which it does with the server's first message."""
+    frame = sys._getframe(1)
+    while (outer := frame.f_back) is not None:
+        if outer.f_code.co_name == "build_middleware_stack":
+            return True
+        frame = outer
+    return False

@@ -30,14 +30,20 @@ def state_directory(spool_dir: str | None, environ: Mapping[str, str]) -> Path:
     raise OSError("no directory for the shipper: " + "; ".join(refused))
 
 
+def embedded_socket(spool_dir: str | None, environ: Mapping[str, str]) -> Path:
+    """Where this user's embedded shipper listens, if it does. Makes nothing."""
+    sockets = [candidate / SOCKET_NAME for candidate in _candidates(spool_dir, environ)]
+    return next((found for found in sockets if found.is_socket()), sockets[0])
+
+
 def _candidates(spool_dir: str | None, environ: Mapping[str, str]) -> Iterator[Path]:
     if spool_dir:
         yield Path(spool_dir).absolute()
         return
-    if given := environ.get("STATE_DIRECTORY"):
-        yield Path(given.split(":")[0], "moesif")
-    if given := environ.get("XDG_STATE_HOME"):
-        yield Path(given, "moesif")
+    for variable in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        # A relative path means something else to each process; the XDG specification has it ignored.
+        if (given := Path(environ.get(variable, "").split(":")[0])).is_absolute():
+            yield given / "moesif"
     with contextlib.suppress(KeyError):  # A container's user may have no entry.
         yield Path(pwd.getpwuid(os.geteuid()).pw_dir, ".local", "state", "moesif")
     for temporary in ("/var/tmp", tempfile.gettempdir()):  # Checked for owner and mode like all others.
@@ -46,14 +52,28 @@ def _candidates(spool_dir: str | None, environ: Mapping[str, str]) -> Iterator[P
 
 def _claimed(directory: Path) -> Path:
     """Ours, a real directory, and closed to others; or OSError."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(directory)
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(0, "not a directory")
     if found.st_uid != os.geteuid():
         raise PermissionError(0, "belongs to another user")
     if found.st_mode & 0o077:
-        directory.chmod(0o700)
+        _close_to_others(directory, stat.S_IMODE(found.st_mode))
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionError(0, "not writable")
     return directory
+
+
+def _make(directory: Path) -> None:
+    """With its parents, which others may not write to, whatever the umask says."""
+    for missing in [parent for parent in reversed(directory.parents) if not parent.exists()]:
+        missing.mkdir(mode=0o755, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def _close_to_others(directory: Path, mode: int) -> None:
+    """Only what is ours alone: a directory that others work in (``/tmp``) must not be closed to them."""
+    if any(directory.iterdir()) and not (directory / LAUNCH_LOCK_NAME).exists():
+        raise PermissionError(0, f"open to others (mode {mode:o}) and in use; expected one of its own")
+    directory.chmod(0o700)

@@ -1,5 +1,6 @@
 """Logging that cannot flood: at most one line a minute per cause, with how often it happened meanwhile."""
 
+import contextlib
 import logging
 import os
 import threading
@@ -41,7 +42,9 @@ class Quiet:
         if suppressed:
             template += " (%d more since the last line)"
             args = (*args, suppressed)
-        self._logger.log(level, template, *args)
+        # The application's own filters and handlers run here, and may raise; that is not to reach a request.
+        with contextlib.suppress(Exception):
+            self._logger.log(level, template, *args)
 
 
 _quiet = Quiet(logger)

@@ -7,7 +7,9 @@ them is counted, logged at most once a minute, and costs that one event.
 import random
 import threading
 import time
+from collections.abc import Coroutine
 from fnmatch import fnmatchcase
+from logging import DEBUG
 from typing import Any
 
 import msgpack
@@ -15,9 +17,11 @@ import msgpack
 from moesifasgi.channel import Channel
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Exchange, Scope
+from moesifasgi.pipeline import Content, Pipeline
 from moesifasgi.policy.sampling import weight_of
 from moesifasgi.quiet import say
 from moesifasgi.settings import CaptureSettings, Settings
+from moesifasgi.steps import Steps, waiting
 from moesifasgi.wire.messages import Kind
 from moesifasgi.wire.ring import Offer
 
@@ -33,18 +37,19 @@ class _Packer(threading.local):
 _packer = _Packer()
 # Looking a member up in its enum takes longer than calling a function (3.11); these are on the request path.
 _RECORD, _ACCEPTED = int(Kind.RECORD), Offer.ACCEPTED
-_first: "Recorder | None" = None
+_recorders: dict[str, "Recorder"] = {}
 
 
 def remember_recorder(recorder: "Recorder") -> None:
-    """Called by each middleware; the first one's application is whom the package's plain functions serve."""
-    global _first
-    _first = _first or recorder
+    """Called for each middleware, for the package's plain functions; an application's first counts."""
+    _recorders.setdefault(recorder.application_id, recorder)
 
 
-def first_recorder() -> "Recorder | None":
-    """See ``remember_recorder``."""
-    return _first
+def recorder_of(application_id: str | None) -> "Recorder | None":
+    """The recorder of an application; of the first middleware in this process for None."""
+    if application_id is None:
+        return next(iter(_recorders.values()), None)
+    return _recorders.get(application_id)
 
 
 class Recorder:
@@ -53,12 +58,15 @@ class Recorder:
     def __init__(self, settings: Settings, channel: Channel) -> None:
         capture = settings.capture
         self.channel = channel
+        self.application_id = settings.delivery.application_id
         self.request_limit_bytes = capture.max_body_bytes if capture.log_request_body else None
         self.response_limit_bytes = capture.max_body_bytes if capture.log_response_body else None
         self.identifies = not capture.disabled_transaction_id
         """Whether responses carry their transaction id."""
         self._key = channel.register(settings.application())
         self._capture = capture
+        self._pipeline = Pipeline(settings, channel) if Pipeline.needed(settings) else None
+        self._debug = capture.debug
         self._samples = capture.sample_rate < 100
         self._chooses = bool(self._samples or capture.exclude_methods or capture.exclude_paths)
 
@@ -66,14 +74,24 @@ class Recorder:
         """Whether this request is to be recorded; one that is not is counted."""
         return not self._chooses or self._chosen(scope)
 
-    def finish(self, exchange: Exchange) -> None:
-        """The exchange is over: hand its record over."""
+    def finish(self, exchange: Exchange, *, in_place: bool = True) -> Coroutine[Any, Any, None] | None:
+        """The exchange is over: hand its record over, after the user's functions.
+
+        A coroutine that comes back is the rest of that, to be awaited at once (not on asyncio, where it is a
+        task); without ``in_place`` none does.
+        """
         self.channel.counters.add("captured")
         try:
             weight = weight_of(self._capture.sample_rate, random.random) if self._samples else 1
-            self._hand_over(_RECORD, exchange.record(time.time(), weight))
+            record = exchange.record(time.time(), weight)
+            pipeline = self._pipeline
+            if pipeline is not None:
+                steps = self._completed(pipeline.content(record, exchange.scope()))
+                return waiting.run(steps, pipeline.timeout_s, in_place=in_place)
+            self._hand_over(_RECORD, record)
         except Exception as error:  # noqa: BLE001  (the boundary: see the module)
             self._failed("finish", error)
+        return None
 
     def abandon(self, exchange: Exchange, error: Exception) -> None:
         """The exchange met something that is no ASGI message: the application goes on without it."""
@@ -100,6 +118,16 @@ class Recorder:
         self.channel.counters.drop("invalid_update")
         say(f"invalid {kind.name}", "%s update was dropped: %s", kind.name.lower(), why)
 
+    def _completed(self, steps: Steps[Content | None]) -> Steps[None]:
+        try:
+            content = yield from steps
+            if content is None:
+                self.channel.counters.add("skipped")
+            else:
+                self._hand_over(*content)
+        except Exception as error:  # noqa: BLE001  (the boundary: see the module)
+            self._failed("finish", error)
+
     def _hand_over(self, kind: int, content: Record | dict[str, Any]) -> None:
         counters = self.channel.counters
         try:
@@ -112,6 +140,8 @@ class Recorder:
         if fate is not _ACCEPTED:
             counters.drop(fate.value)
             say(f"dropped {fate.value}", "an event was dropped: %s", _WHY[fate])
+        elif self._debug:
+            say("debug", "events are recorded; the counters: %s", counters.snapshot(), level=DEBUG)
 
     def _chosen(self, scope: Scope) -> bool:
         capture = self._capture

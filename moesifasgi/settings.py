@@ -327,7 +327,7 @@ class CaptureSettings:
     disabled_transaction_id: bool = _setting("DISABLED_TRANSACTION_ID", False, _BOOLEAN)
     """True leaves the header X-Moesif-Transaction-Id out of responses."""
     debug: bool = _setting("DEBUG", False, _BOOLEAN)
-    """Whether to log what becomes of each event."""
+    """Whether this package's logger says more; no body or header is logged, nor a line for each event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +345,7 @@ class HookSettings:
     get_session_token: Hook | None = _setting("GET_SESSION_TOKEN", None, _FUNCTION)
     """`(request, response)` → the session's token."""
     mask_event_model: Hook | None = _setting("MASK_EVENT_MODEL", None, _FUNCTION)
-    """`(event)` → the event without what must not leave the process."""
+    """`(event)` → the `EventModel` without what must not leave the process."""
     timeout_s: float = _setting("HOOK_TIMEOUT", 0.75, _number(0.001, 60))
     """Seconds that the asynchronous functions have for one event, together."""
 
@@ -355,15 +355,17 @@ class MaskSettings:
     """Names and dotted paths whose values never leave the process."""
 
     request_headers: tuple[str, ...] = _setting("REQUEST_HEADER_MASKS", (), _HEADER_LIST)
-    """Request headers to be removed."""
+    """Request headers whose values become `***`."""
     response_headers: tuple[str, ...] = _setting("RESPONSE_HEADER_MASKS", (), _HEADER_LIST)
-    """Response headers to be removed."""
+    """Response headers whose values become `***`."""
     request_body: tuple[str, ...] = _setting("REQUEST_BODY_MASKS", (), _list_of(_DOTTED_PATHS))
-    """Fields of JSON request bodies to be removed, such as `user.password`."""
+    """Fields of JSON and form request bodies whose values become `***`: `password` at any depth,
+    `user.password` from the root.
+    """
     response_body: tuple[str, ...] = _setting("RESPONSE_BODY_MASKS", (), _list_of(_DOTTED_PATHS))
-    """Fields of JSON response bodies to be removed."""
+    """The same for response bodies."""
     request_query: tuple[str, ...] = _setting("REQUEST_QUERY_MASKS", (), _list_of(_PARAMETERS))
-    """Query parameters to be removed."""
+    """Query parameters whose values become `***`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Coroutine, Generator
 from contextlib import suppress
-from inspect import iscoroutine
+from inspect import GEN_CLOSED, getgeneratorstate, iscoroutine
 from typing import Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class Waiting:
         self._max_events = max_events
         self._in_place: set[Steps[None]] = set()
         self._tasks: dict[asyncio.Task[None], Steps[None]] = {}
+        self._parents: dict[asyncio.Task[None], Steps[None]] = {}
 
     def __len__(self) -> int:
         return len(self._tasks) + len(self._in_place)
@@ -57,9 +58,10 @@ class Waiting:
         except StopIteration:
             return None
         loop = _running_loop()
-        if len(self) >= self._max_events or (loop is None and not in_place):
+        crowded = len(self) >= self._max_events
+        if crowded or (not in_place if loop is None else _is_closing(loop)):
             _discard(awaited)
-            _end(steps, NoAnswer("hook_crowded_out" if in_place else "hook_timed_out"))
+            _end(steps, NoAnswer("hook_crowded_out" if crowded else "hook_timed_out"))
             return None
         if loop is None:
             return self._run_in_place(steps, awaited, timeout_s)
@@ -135,7 +137,7 @@ def _end(steps: Steps[None], missing: NoAnswer) -> None:
 
 
 def _is_unfinished(steps: Steps[None]) -> bool:
-    return steps.gi_frame is not None
+    return getgeneratorstate(steps) != GEN_CLOSED
 
 
 def _discard(awaited: Awaitable[Any]) -> None:
@@ -144,6 +146,14 @@ def _discard(awaited: Awaitable[Any]) -> None:
         awaited.close()
     elif isinstance(awaited, asyncio.Future):
         awaited.cancel()
+
+
+def _is_closing(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether ``asyncio.run`` is cancelling all that is left: a task made now would never be run."""
+    current = asyncio.current_task(loop)
+    if current is None or not current.cancelling():
+        return False
+    return all(task.cancelling() for task in asyncio.all_tasks(loop))
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

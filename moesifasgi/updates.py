@@ -45,7 +45,7 @@ class Updates:
         self._offer_all(Kind.COMPANY, companies)
 
     def update_subscription(self, subscription: Update) -> None:
-        """Create or update one subscription; ``subscription_id``, ``company_id`` and ``status`` are required."""
+        """Create or update one; ``subscription_id``, ``company_id`` and ``status`` are required."""
         self._offer(Kind.SUBSCRIPTION, subscription)
 
     def update_subscriptions_batch(self, subscriptions: Iterable[Update]) -> None:

@@ -110,3 +110,29 @@ def test_a_user_without_a_home_gets_a_temporary_place():
         )
     finally:
         found.rmdir()
+
+
+def test_a_directory_that_others_work_in_is_neither_taken_nor_closed_to_them(tmp_path: Path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "somebody's").touch()
+    with pytest.raises(OSError, match="open to others .* and in use"):
+        state_directory(str(shared), {})
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_parents_are_made_closed_to_others_writing_whatever_the_umask(tmp_path: Path):
+    before = os.umask(0)
+    try:
+        made = state_directory(str(tmp_path / "a" / "b"), {})
+    finally:
+        os.umask(before)
+    assert made.parent.stat().st_mode & 0o777 == 0o755
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_relative_place_is_passed_over_as_it_means_another_to_each_process(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = state_directory(None, {"XDG_STATE_HOME": "state", "STATE_DIRECTORY": "other"})
+    assert tmp_path not in found.parents

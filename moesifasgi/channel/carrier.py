@@ -70,7 +70,8 @@ class Carrier:
         self.policies: dict[int, dict[str, Any]] = {}
         self._dialer = dialer
         self._applications = list(applications)
-        self._ring = Ring(max_events, max_bytes)
+        self._bounds = max_events, max_bytes
+        self._ring = Ring(*self._bounds)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._connected: socket.socket | None = None
@@ -81,6 +82,7 @@ class Carrier:
         self._flowing = False
         """The link is up and nothing waits: a frame may be written where it is offered."""
         self._closing = False
+        self._start_again_at = 0.0
         self._thread: threading.Thread | None = None
         self._wakeup: Wakeup | None = None
 
@@ -100,13 +102,24 @@ class Carrier:
         return fate
 
     def start(self) -> None:
+        """Begin the thread; later, where the process may have no more threads or descriptors now."""
         with self._lock:
-            if self._thread is not None:
+            if self._thread is not None or time.monotonic() < self._start_again_at:
                 return
             self._closing = False
-            self._wakeup = Wakeup()
-            self._thread = threading.Thread(target=self._run, name="moesif-channel", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="moesif-channel", daemon=True)
+            try:
+                self._wakeup = Wakeup()
+                thread.start()
+                self._thread = thread
+                return
+            except (OSError, RuntimeError) as error:
+                self._start_again_at = time.monotonic() + BACKOFF_LONGEST_S
+                if self._wakeup is not None:
+                    self._wakeup.close()
+                self._wakeup = None
+                fault = error
+        say("no channel thread", "the channel cannot start (%s); events are kept in memory", fault)
 
     def introduce(self, application: Application) -> None:
         """One more application: the shipper learns of it from a new HELLO, on a new connection."""
@@ -166,20 +179,29 @@ class Carrier:
         self._dialer.abandon()
 
     def _leave_behind(self) -> None:
-        """What nobody took goes to disk: the next shipper is responsible for it then."""
+        """What nobody took goes to disk: the next shipper is responsible for it then.
+
+        The session ends with it. A process that goes on has a new one, so that what is on disk never looks
+        like something that was sent before.
+        """
         directory = self._dialer.directory
         if directory is None or not len(self._ring):
             return
         hello = self._hello()
         with self._lock:
-            frames, newest = self._ring.unacknowledged(), self._ring.next - 1
+            frames = self._ring.unacknowledged()
+            self._ring = Ring(*self._bounds)
+            self.session = uuid.uuid4().bytes
+            self._flowing = False
+            if self._link is not None:
+                self._link.broken = True
         try:
             leave_behind(directory, hello, frames)
         except OSError as error:
+            self.counters.drop("not_left_behind", len(frames))
             say("nothing left behind", "%d events are lost with this worker: %s", len(frames), error)
-            return
-        with self._lock:
-            self.counters.add("acked", self._ring.resume(newest))
+        else:
+            self.counters.add("acked", len(frames))
 
     def _wake(self) -> None:
         wakeup = self._wakeup
@@ -202,24 +224,33 @@ class Carrier:
         """The thread: connect, serve until the link breaks, again."""
         backoff_s = BACKOFF_FIRST_S
         while not self._closing:
-            link = self._connect()
-            if link is None:
-                self._pause(backoff_s * (0.5 + random.random() / 2))
-                backoff_s = min(backoff_s * 2, BACKOFF_LONGEST_S)
-                continue
-            backoff_s = BACKOFF_FIRST_S
             try:
-                self._serve(link)
-            except OSError as error:
-                say("lost the shipper", "lost the connection to the shipper (%s); connecting again", error)
+                served = self._connect_and_serve()
             except Exception as error:  # noqa: BLE001  (a fault of ours must not end the thread)
                 say("channel fault", "fault in the channel: %r; connecting again", error)
-            finally:
-                self._disconnect(link)
+                served = False
+            if served:
+                backoff_s = BACKOFF_FIRST_S
+                continue
+            self._pause(backoff_s * (0.5 + random.random() / 2))
+            backoff_s = min(backoff_s * 2, BACKOFF_LONGEST_S)
         with self._lock:
             self._thread, wakeup, self._wakeup = None, self._wakeup, None
         if wakeup is not None:
             wakeup.close()
+
+    def _connect_and_serve(self) -> bool:
+        """One connection from its beginning to its end; False if there was none."""
+        link = self._connect()
+        if link is None:
+            return False
+        try:
+            self._serve(link)
+        except OSError as error:
+            say("lost the shipper", "lost the connection to the shipper (%s); connecting again", error)
+        finally:
+            self._disconnect(link)
+        return True
 
     def _connect(self) -> Link | None:
         try:

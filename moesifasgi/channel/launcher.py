@@ -154,5 +154,11 @@ class Launcher:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The worker's environment without what is meant for the server's own process, and without the secret."""
-    return {name: value for name, value in environ.items() if name not in (*_NOT_FOR_THE_SHIPPER, _SECRET)}
+    """The worker's environment without what is meant for the server's own process, and without the secret.
+
+    The shipper has another working directory, so what is relative to the worker's is made absolute.
+    """
+    kept = {name: value for name, value in environ.items() if name not in (*_NOT_FOR_THE_SHIPPER, _SECRET)}
+    if paths := kept.get("PYTHONPATH"):
+        kept["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths.split(os.pathsep))
+    return kept

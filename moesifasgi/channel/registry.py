@@ -1,5 +1,6 @@
 """The channels of this process: one for each shipper, shared by all middlewares that name the same one."""
 
+import atexit
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from moesifasgi.channel.launcher import ShipperOptions
 from moesifasgi.channel.memory import MemoryChannel
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.errors import SettingsError
+from moesifasgi.quiet import say
 from moesifasgi.settings import Settings, ShipperSettings, Transport
 
 _lock = threading.Lock()
@@ -28,7 +30,9 @@ def channel_for(settings: Settings) -> Channel:
     key = (shipper.transport, shipper.socket, shipper.spool_dir or "")
     with _lock:
         if key not in _channels:
-            _channels[key] = _made(settings)
+            channel = _channels[key] = _made(settings)
+            if isinstance(channel, UnixChannel):
+                atexit.register(_leave, channel, settings.queue.shutdown_timeout_s)
         return _channels[key]
 
 
@@ -36,6 +40,14 @@ def channels() -> list[Channel]:
     """All channels of this process."""
     with _lock:
         return list(_channels.values())
+
+
+def _leave(channel: Channel, timeout_s: float) -> None:
+    """The exit hook, for scripts. A worker has drained at the end of its lifespan, or was killed."""
+    drained = channel.drain(timeout_s, give_up=True)
+    channel.close()
+    if not drained.delivered:
+        say("not drained", "at exit not all events were delivered: %s", drained.reason)
 
 
 def _made(settings: Settings) -> Channel:

@@ -7,6 +7,7 @@ from typing import Any
 from moesifasgi.channel import Dialer, Drained
 from moesifasgi.channel.carrier import Carrier
 from moesifasgi.counters import Counters
+from moesifasgi.errors import SettingsError
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import MAX_KEY
 from moesifasgi.wire.ring import Offer
@@ -32,11 +33,13 @@ class UnixChannel:
         return self._carrier.counters
 
     def register(self, application: Application) -> int:
-        """See ``Channel.register``. ValueError above ``MAX_KEY`` applications in one process."""
+        """See ``Channel.register``. SettingsError above ``MAX_KEY`` applications in one process."""
         if application in self._applications:
             return self._applications.index(application)
         if len(self._applications) > MAX_KEY:
-            raise ValueError(f"one process can serve {MAX_KEY + 1} applications, not more")
+            raise SettingsError(
+                [f"APPLICATION_ID: expected at most {MAX_KEY + 1} different ones in a process"]
+            )
         self._applications.append(application)
         self._carrier.introduce(application)
         return len(self._applications) - 1

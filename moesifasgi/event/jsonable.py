@@ -64,9 +64,11 @@ class _Conversion:
 
     def convert(self, value: object, depth: int) -> Any:
         self._nodes_left -= 1
-        made = _scalar(value)
-        if made is not _NOTHING:
-            return made
+        # The exact built-ins are nearly all that there is, and quickly told apart.
+        if type(value) not in (dict, list):
+            made = _scalar(value)
+            if made is not _NOTHING:
+                return made
         if depth <= 0 or self._nodes_left <= 0 or id(value) in self._inside:
             return _NOTHING
         self._inside.add(id(value))
@@ -116,6 +118,8 @@ def _key(key: object) -> str | None:
 
 def _scalar(value: object) -> Any:
     """``value`` as a JSON scalar; ``_NOTHING`` if it is none. Exact built-ins come out of subclasses too."""
+    if type(value) is str:
+        return well_formed(value)
     if value is None or value is True or value is False:
         return value
     if isinstance(value, Enum):

@@ -12,10 +12,9 @@ A body that cannot be looked into is withheld if its side has a body mask, and a
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote, unquote_plus
 
 from moesifasgi.event.build import NOTES_KEY, Notes
 from moesifasgi.event.record import Ending
@@ -25,42 +24,63 @@ Side = Literal["request", "response"]
 
 MASK = "***"
 SIDES: tuple[Side, ...] = ("request", "response")
-_PARAMETER = re.compile(r"(?:(?<=[?&;#\s])|^)([^=?&;#\s]+)=([^&#\s\"'<>]*)")
+_PARAMETER = re.compile(r"(?:(?<=[?&;#\s])|^)([^=?&;#\s]+)=([^&#\s]*)")
 """A parameter in a URL, or in text with a URL in it. Starts at a delimiter only: linear time."""
+_INNER_DELIMITER = re.compile("([;?])")
+_URL_LEVELS = 3
+"""URLs as values of URLs' parameters that are looked into: a login page's ``next=`` is the second level."""
 _STRUCTURED = ("json", "x-www-form-urlencoded", "multipart/form-data")
 
 
-@dataclass(frozen=True, slots=True)
 class Masks:
-    """What the settings name; the fields are those of ``settings.MaskSettings``."""
+    """What the settings name; the arguments are the fields of ``settings.MaskSettings``."""
 
-    request_headers: tuple[str, ...] = ()
-    response_headers: tuple[str, ...] = ()
-    request_body: tuple[str, ...] = ()
-    response_body: tuple[str, ...] = ()
-    request_query: tuple[str, ...] = ()
+    __slots__ = ("_bodies", "_everything", "_headers", "_query")
+
+    def __init__(
+        self,
+        *,
+        request_headers: tuple[str, ...] = (),
+        response_headers: tuple[str, ...] = (),
+        request_body: tuple[str, ...] = (),
+        response_body: tuple[str, ...] = (),
+        request_query: tuple[str, ...] = (),
+    ) -> None:
+        self._headers = {"request": Names(request_headers), "response": Names(response_headers)}
+        self._bodies = {"request": Names(request_body), "response": Names(response_body)}
+        self._query = Names(request_query)
+        self._everything = Names(
+            (*request_headers, *response_headers, *request_body, *response_body, *request_query)
+        )
 
     def __bool__(self) -> bool:
-        return any((self.request_headers, self.response_headers, *self._bodies(), self.request_query))
+        return bool(self._everything.anywhere)
 
     def hide(self, event: Event) -> bool:
         """Mask the event in place; True if a body had to be withheld."""
-        names = Names((*self._bodies(), *self.request_headers, *self.response_headers, *self.request_query))
         if "metadata" in event:
-            event["metadata"] = names.masked(event["metadata"])
-        if "session_token" in names.anywhere:
+            event["metadata"] = self._everything.masked(event["metadata"])
+        if "session_token" in self._everything.anywhere:
             event.pop("session_token", None)
-        query = frozenset(name.lower() for name in self.request_query)
-        request = event["request"]
-        request["uri"] = _masked_parameters(request["uri"], query)
-        _mask_headers(request, self.request_headers, query)
-        _mask_headers(event.get("response", {}), self.response_headers, query)
-        withheld = [_mask_body(event, "request", self.request_body)]
-        withheld.append(_mask_body(event, "response", self.response_body))
+        event["request"]["uri"] = self._masked_parameters(event["request"]["uri"])
+        withheld = [self._mask_message(event, side) for side in SIDES]
         return any(withheld)
 
-    def _bodies(self) -> tuple[str, ...]:
-        return (*self.request_body, *self.response_body)
+    def _mask_message(self, event: Event, side: Side) -> bool:
+        """True if the body had to be withheld."""
+        message, names = event.get(side, {}), self._headers[side].anywhere
+        for name, value in message.get("headers", {}).items():
+            message["headers"][name] = MASK if name in names else self._masked_parameters(value)
+        if "body" not in message or not self._bodies[side].anywhere:
+            return False
+        if message.get("transfer_encoding") == "base64":
+            withhold_body(event, side)
+            return True
+        message["body"] = self._bodies[side].masked(message["body"])
+        return False
+
+    def _masked_parameters(self, text: str) -> str:
+        return masked_parameters(text, self._query.anywhere) if self._query.anywhere else text
 
 
 class Names:
@@ -94,8 +114,45 @@ class Names:
         return self._masked(item, below)
 
 
+def masked_parameters(text: str, names: frozenset[str], levels: int = _URL_LEVELS) -> str:
+    """A URL, or text with one in it, with MASK for the values of the parameters ``names`` (lower case)."""
+    if "=" not in text or levels == 0:
+        return text
+
+    def masked(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if _is_named(name, names):
+            return f"{name}={MASK}"
+        if ";" in value or "?" in value:
+            return f"{name}={_masked_within(value, names)}"
+        if "%3" not in value:
+            return found[0]
+        inner = unquote(value)
+        shown = masked_parameters(inner, names, levels - 1)
+        return found[0] if shown == inner else f"{name}={quote(shown, safe=MASK)}"
+
+    return _PARAMETER.sub(masked, text)
+
+
+def _masked_within(value: str, names: frozenset[str]) -> str:
+    """A value with parameters of its own: some servers separate by ``;``, and a URL may stand there as it is.
+
+    To others those characters are part of the value, so it is masked from the first that is named to its end.
+    """
+    parts = _INNER_DELIMITER.split(value)
+    for index, part in enumerate(parts):
+        name, equals, _ = part.partition("=")
+        if equals and _is_named(name, names):
+            return f"{''.join(parts[:index])}{name}={MASK}"
+    return value
+
+
+def _is_named(name: str, names: frozenset[str]) -> bool:
+    return unquote_plus(name).lower() in names
+
+
 def unseen_bodies(event: Event, notes: Notes, ending: int) -> list[Side]:
-    """The sides whose body no mask can look into: a part of it, still encoded, or not what it claims to be."""
+    """The sides whose body no mask can look into: in part, still encoded, or not what it claims to be."""
     return [side for side in SIDES if _is_unseen(event.get(side, {}), f"{side}_body" in notes, ending)]
 
 
@@ -103,7 +160,8 @@ def withhold_body(event: Event, side: Side) -> None:
     """Take a body out of the event, and note it."""
     message = event.get(side, {})
     if message.pop("body", None) is not None:
-        _note(event).setdefault(f"{side}_body", {})["withheld"] = True
+        notes = _dict_in(_dict_in(event, "metadata"), NOTES_KEY)
+        _dict_in(notes, f"{side}_body")["withheld"] = True
     message.pop("transfer_encoding", None)
 
 
@@ -126,43 +184,9 @@ def _is_unseen(message: Mapping[str, Any], noted: bool, ending: int) -> bool:
     return noted or ending != Ending.COMPLETE or any(name in declared for name in _STRUCTURED)
 
 
-def _mask_headers(message: dict[str, Any], names: Collection[str], query: frozenset[str]) -> None:
-    headers = message.get("headers")
-    if headers:
-        message["headers"] = {
-            name: MASK if name in names else _masked_parameters(value, query)
-            for name, value in headers.items()
-        }
-
-
-def _mask_body(event: Event, side: Side, masks: tuple[str, ...]) -> bool:
-    """True if the body had to be withheld."""
-    message = event.get(side, {})
-    if not masks or "body" not in message:
-        return False
-    if message.get("transfer_encoding") == "base64":
-        withhold_body(event, side)
-        return True
-    message["body"] = Names(masks).masked(message["body"])
-    return False
-
-
-def _masked_parameters(text: str, names: frozenset[str]) -> str:
-    if not names or "=" not in text:
-        return text
-
-    def masked(found: re.Match[str]) -> str:
-        name, value = found.groups()
-        if unquote_plus(name).lower() in names:
-            return f"{name}={MASK}"
-        # Some servers separate parameters by ``;`` too.
-        first, semicolon, rest = value.partition(";")
-        return f"{name}={first}{semicolon}{_masked_parameters(rest, names)}"
-
-    return _PARAMETER.sub(masked, text)
-
-
-def _note(event: Event) -> Notes:
-    metadata = event.setdefault("metadata", {})
-    notes: Notes = metadata.setdefault(NOTES_KEY, {})
-    return notes if isinstance(notes, dict) else {}
+def _dict_in(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    """The map under ``key``; a user's own value there that is none gives way."""
+    if not isinstance(parent.get(key), dict):
+        parent[key] = {}
+    child: dict[str, Any] = parent[key]
+    return child

@@ -9,10 +9,11 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
-from moesifasgi.places import LOG_NAME, SOCKET_NAME, state_directory
+from moesifasgi.places import LOG_NAME, SOCKET_NAME, embedded_socket
 from moesifasgi.version import VERSION
 
 DEFAULT_SOCKET = Path("/run/moesif/shipper.sock")
@@ -32,6 +33,15 @@ _socket_option = click.option(
 )
 
 
+def _checked_url(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    if given is None:
+        return None
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname or " " in given:
+        raise click.BadParameter(f"expected an http or https URL with a host, got {given!r}")
+    return given.rstrip("/")
+
+
 @click.group(context_settings={"auto_envvar_prefix": "MOESIF_SHIPPER", "help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, package_name="moesifasgi", message="%(prog)s %(version)s")
 def main() -> None:
@@ -39,10 +49,26 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--socket", "socket_path", type=_path, default=DEFAULT_SOCKET, show_default=True)
+@click.option(
+    "--socket",
+    "socket_path",
+    type=_path,
+    envvar="MOESIF_SHIPPER_SOCKET",
+    default=DEFAULT_SOCKET,
+    show_default=True,
+)
 @click.option("--spool-dir", type=_path, default=DEFAULT_SPOOL, show_default=True)
-@click.option("--base-uri", help="Where events go, whatever the workers say. Default: what each worker says.")
-@click.option("--log-level", default="info", show_default=True)
+@click.option(
+    "--base-uri",
+    callback=_checked_url,
+    help="Where events go, whatever the workers say. Default: what each worker says.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
 def run(socket_path: Path, spool_dir: Path, base_uri: str | None, log_level: str) -> None:
     """Run a standalone shipper in the foreground."""
     from moesifasgi.shipper.daemon import Options
@@ -116,7 +142,12 @@ def inspect(host: str, port: int) -> None:
     """Run a local stand-in for Moesif's collector, with a page that shows what arrives."""
     from moesifasgi.inspector import serve
 
-    serve(host, port)
+    try:
+        serve(host, port)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}"
+        ) from error
 
 
 def _serve(options: Any) -> None:
@@ -179,7 +210,7 @@ def _socket(given: Path | None) -> Path:
     named = os.environ.get("MOESIF_SHIPPER_SOCKET")
     if named or DEFAULT_SOCKET.is_socket():
         return Path(named or DEFAULT_SOCKET)
-    return state_directory(os.environ.get("MOESIF_SPOOL_DIR"), os.environ) / SOCKET_NAME
+    return embedded_socket(os.environ.get("MOESIF_SPOOL_DIR"), os.environ)
 
 
 def _in_words(found: dict[str, Any]) -> str:

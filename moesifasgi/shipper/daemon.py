@@ -21,7 +21,7 @@ from moesifasgi.shipper.intake import Intake
 from moesifasgi.shipper.presence import Presence
 from moesifasgi.shipper.receiver.unix import Receiver
 from moesifasgi.shipper.registry import Registry
-from moesifasgi.shipper.spool import Spool
+from moesifasgi.shipper.spool import Spool, SpoolError
 from moesifasgi.shipper.status import document
 from moesifasgi.shipper.uploader import Uploader
 from moesifasgi.unix_socket import listening
@@ -29,6 +29,9 @@ from moesifasgi.wakeup import Wakeup
 
 STEP_S = 0.25
 """How often the loop looks at its own affairs, beside those of its peers."""
+SESSION_KEPT_S = 86_400.0
+"""How long the sequence of a session that never said BYE is remembered, in case it comes back."""
+FORGET_EVERY_S = 3600.0
 LONGEST_DRAIN_S = 3600.0
 """A drain is forgotten after it; who asked has its own, shorter patience."""
 READ_OUT_S = 2.0
@@ -66,6 +69,8 @@ class Daemon:
         self._registry = Registry(spool, options.base_uri)
         self._delivery = Delivery(spool, self._registry, Uploader())
         self._leaving = 0
+        self._forget_at = 0.0
+        self._flushing = threading.Event()
         listener = listening(options.socket, options.socket_mode)
         allowed = options.allowed_uids | {os.geteuid(), 0}
         self._intake = Intake(spool, self._registry)
@@ -83,8 +88,12 @@ class Daemon:
     def appended(self) -> None:
         self._delivery.notify()
 
-    def drain(self, *, give_up: bool, on_done: Callable[[bool, str], None]) -> None:
-        self._delivery.drain(give_up=give_up, timeout_s=LONGEST_DRAIN_S, on_done=on_done)
+    def drain(
+        self, *, give_up: bool, application_ids: frozenset[str] | None, on_done: Callable[[bool, str], None]
+    ) -> None:
+        self._delivery.drain(
+            give_up=give_up, timeout_s=LONGEST_DRAIN_S, on_done=on_done, application_ids=application_ids
+        )
 
     def status(self) -> dict[str, Any]:
         return document(self._spool, self._delivery.status(), time.monotonic() - self._started_at)
@@ -97,7 +106,7 @@ class Daemon:
             if time.monotonic() < look_at and not self._leaving:
                 continue
             look_at = time.monotonic() + STEP_S
-            self._adopt()
+            self._keep_house()
             if self._may_leave(presence):
                 return
 
@@ -106,12 +115,27 @@ class Daemon:
             return self._leaving > 0
         if self._leaving:
             presence.ask_to_leave()
-        return presence.may_leave(len(self._receiver.workers), self._delivery.idle, time.monotonic())
+        workers, idle = len(self._receiver.workers), self._delivery.idle
+        if not workers and not idle:
+            self._flush()
+        return presence.may_leave(workers, idle, time.monotonic())
 
-    def _adopt(self) -> None:
-        """Take over what workers left behind."""
-        alive = {peer.session.id for peer in self._receiver.workers if peer.session is not None}
+    def _flush(self) -> None:
+        """Nobody is there to send more: a batch need not wait to fill."""
+        if not self._flushing.is_set():
+            self._flushing.set()
+            self._delivery.drain(
+                give_up=True, timeout_s=LONGEST_DRAIN_S, on_done=lambda *_: self._flushing.clear()
+            )
+
+    def _keep_house(self) -> None:
+        """Take over what workers left behind, and forget the sessions of those long gone."""
+        alive = frozenset(peer.session.id for peer in self._receiver.workers if peer.session is not None)
         adopt(self._options.directory, self._intake, alive, self._receiver.commit)
+        if time.monotonic() >= self._forget_at:
+            self._forget_at = time.monotonic() + FORGET_EVERY_S
+            with contextlib.suppress(SpoolError):
+                self._spool.forget_sessions(SESSION_KEPT_S, alive)
 
     def _leave(self) -> None:
         deadline = time.monotonic() + self._options.drain_s

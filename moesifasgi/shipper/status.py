@@ -7,13 +7,16 @@ from typing import Any
 from moesifasgi.shipper.spool import Spool, Totals, Usage
 from moesifasgi.version import VERSION
 
+CONSISTENT_READS = 10
+"""Settling takes longer than reading both; a second try is nearly always enough."""
+
 
 def document(spool: Spool, delivery: Mapping[str, Any], uptime_s: float) -> dict[str, Any]:
     """One JSON object; its names are fixed in README. Ages in seconds, sizes in bytes.
 
     ``delivery`` is ``Delivery.status()``.
     """
-    totals, usage = spool.totals(), spool.usage()
+    totals, usage = _books(spool)
     upload = dict(delivery)
     reasons, applications = upload.pop("reasons"), upload.pop("applications")
     return {
@@ -34,6 +37,16 @@ def document(spool: Spool, delivery: Mapping[str, Any], uptime_s: float) -> dict
         "upload": upload,
         "applications": applications,
     }
+
+
+def _books(spool: Spool) -> tuple[Totals, Usage]:
+    """Both of one moment: what delivery settles between the two would look like a difference."""
+    totals, usage = spool.totals(), spool.usage()
+    for _ in range(CONSISTENT_READS):
+        if (now := spool.totals()) == totals:
+            break
+        totals, usage = now, spool.usage()
+    return totals, usage
 
 
 def _counters(totals: Totals, usage: Usage) -> dict[str, Any]:

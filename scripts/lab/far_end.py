@@ -73,7 +73,9 @@ class FarEnd:
     def appended(self) -> None:
         """Nobody delivers here."""
 
-    def drain(self, *, give_up: bool, on_done: Callable[[bool, str], None]) -> None:
+    def drain(
+        self, *, give_up: bool, application_ids: frozenset[str] | None, on_done: Callable[[bool, str], None]
+    ) -> None:
         if self.drain_answer is not None:
             on_done(*self.drain_answer)
 

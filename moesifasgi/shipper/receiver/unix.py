@@ -44,6 +44,8 @@ MAX_DRAINS = 64
 """Drains of one peer that wait for their answer at once."""
 INTRODUCTION_S = 10.0
 """A peer that has said neither HELLO nor asked anything by then is dropped."""
+TOOL_IDLE_S = 60.0
+"""So long may a tool stay connected without waiting for a drain."""
 COMMIT_RETRY_S = 0.5
 SIGN_OF_LIFE_S = 0.25
 """How often a peer that waits for a drain hears an acknowledgement again: a busy shipper is no dead one."""
@@ -55,8 +57,13 @@ class Desk(Protocol):
     def appended(self) -> None:
         """Something new is in the spool."""
 
-    def drain(self, *, give_up: bool, on_done: Callable[[bool, str], None]) -> None:
-        """Deliver now what is in the spool; ``on_done(delivered, reason)`` from any thread."""
+    def drain(
+        self, *, give_up: bool, application_ids: frozenset[str] | None, on_done: Callable[[bool, str], None]
+    ) -> None:
+        """Deliver now what is in the spool of these applications (None: of all).
+
+        ``on_done(delivered, reason)`` is called from any thread.
+        """
 
     def status(self) -> dict[str, Any]:
         """The status document, but for what the receiver knows."""
@@ -272,7 +279,7 @@ class Receiver:
         def done(delivered: bool, reason: str) -> None:
             self.post(lambda: self._drained(peer, Drained(drain.token, delivered, reason)))
 
-        self._desk.drain(give_up=drain.give_up, on_done=done)
+        self._desk.drain(give_up=drain.give_up, application_ids=_applications_of(peer), on_done=done)
 
     def _drained(self, peer: Peer, answer: Drained) -> None:
         if peer in self._peers:
@@ -289,8 +296,9 @@ class Receiver:
     def _look_after_peers(self) -> None:
         now = time.monotonic()
         for peer in list(self._peers):
-            silent = peer.session is None and not peer.is_tool
-            if peer.overdue or (silent and now - peer.since > INTRODUCTION_S):
+            patience_s = TOOL_IDLE_S if peer.is_tool else INTRODUCTION_S
+            silent = peer.session is None and not peer.drains and now - peer.since > patience_s
+            if peer.overdue or silent:
                 say("peer dropped", "dropped a peer that says nothing, or does not read its answers")
                 self._drop(peer)
             elif peer.drains and peer.session is not None and now - peer.reassured_at >= SIGN_OF_LIFE_S:
@@ -342,3 +350,10 @@ class Receiver:
             ],
             "peers": {"connected": len(self._peers), "malformed": self.malformed, "refused": self.refused},
         }
+
+
+def _applications_of(peer: Peer) -> frozenset[str] | None:
+    """Whose events a peer's drain waits for: a worker's own applications; all, for a tool."""
+    if peer.session is None:
+        return None
+    return frozenset(application.application_id for application in peer.session.applications)

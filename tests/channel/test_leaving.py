@@ -1,0 +1,135 @@
+"""A worker that leaves, or a process that goes on after it: nothing lost, nothing counted twice."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from lab.far_end import FarEnd
+from lab.processes import eventually
+
+from moesifasgi.channel import launcher
+from moesifasgi.channel.dial import PathDialer
+from moesifasgi.channel.unix import UnixChannel
+from moesifasgi.shipper.adoption import adopt
+from moesifasgi.shipper.intake import Intake
+from moesifasgi.shipper.registry import Registry
+from moesifasgi.shipper.spool import Lane
+from moesifasgi.shipper.spool.memory import MemorySpool
+from moesifasgi.wire.application import Application
+from moesifasgi.wire.messages import Kind
+from moesifasgi.wire.ring import Offer
+
+APPLICATION = Application("an-application-that-leaves")
+LANE = Lane(APPLICATION.application_id, "events")
+
+
+class LeavingDialer(PathDialer):
+    """A dialer with a state directory, in which a leaving worker may leave something behind."""
+
+    def __init__(self, path: Path, directory: Path) -> None:
+        super().__init__(path)
+        self.directory = directory  # type: ignore[assignment]
+
+
+def offer(channel: UnixChannel, numbers: range) -> None:
+    for number in numbers:
+        assert channel.offer(Kind.RECORD, 0, b"\xcd" + number.to_bytes(2, "big")) is Offer.ACCEPTED
+
+
+def adopted(directory: Path, spool: MemorySpool) -> list[int]:
+    intake = Intake(spool, Registry(spool))
+    adopt(directory, intake, frozenset(), lambda: intake.commit() is not None)
+    chunks = spool.peek(LANE, 0, 10_000)
+    return sorted(int.from_bytes(item.payload[1:], "big") for chunk in chunks for item in chunk.items)
+
+
+def test_a_process_that_leaves_twice_without_a_shipper_leaves_everything_behind(short_dir: Path):
+    channel = UnixChannel(LeavingDialer(short_dir / "nobody.sock", short_dir), 1_000, 1_000_000)
+    channel.register(APPLICATION)
+    for numbers in (range(50), range(50, 57)):
+        offer(channel, numbers)
+        channel.close()
+    assert adopted(short_dir, MemorySpool()) == list(range(57))
+    assert channel.stats()["acked"] == 57
+    assert channel.stats()["ring_events"] == 0
+
+
+def test_what_is_offered_after_leaving_is_sent_beside_what_was_left(short_dir: Path):
+    path = short_dir / "s.sock"
+    channel = UnixChannel(LeavingDialer(path, short_dir), 1_000, 1_000_000)
+    channel.register(APPLICATION)
+    offer(channel, range(20))
+    channel.close()
+    spool = MemorySpool()
+    with FarEnd(path, spool) as far_end:
+        offer(channel, range(20, 30))
+        eventually(lambda: len(far_end.stored()) == 10, 3.0, "the later ones are stored")
+        channel.close()
+    assert adopted(short_dir, spool) == list(range(30))
+    assert spool.totals().gaps == 0
+
+
+def test_what_cannot_be_left_behind_is_counted_as_dropped(short_dir: Path):
+    channel = UnixChannel(LeavingDialer(short_dir / "nobody.sock", short_dir / "missing"), 100, 100_000)
+    channel.register(APPLICATION)
+    offer(channel, range(3))
+    channel.close()
+    assert channel.stats()["dropped.not_left_behind"] == 3
+
+
+def test_a_process_without_descriptors_keeps_its_events_until_it_has_some(short_dir: Path, monkeypatch):
+    path = short_dir / "s.sock"
+    channel = UnixChannel(PathDialer(path), 1_000, 1_000_000)
+    channel.register(APPLICATION)
+    real = socket.socketpair
+
+    def none_left(*_args: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("moesifasgi.channel.carrier.BACKOFF_LONGEST_S", 0.05)
+    monkeypatch.setattr(socket, "socketpair", none_left)
+    offer(channel, range(5))
+    channel.start()
+    monkeypatch.setattr(socket, "socketpair", real)
+    with FarEnd(path) as far_end:
+
+        def stored_after_another_offer() -> bool:
+            channel.start()
+            return len(far_end.stored()) == 5
+
+        eventually(stored_after_another_offer, 3.0, "all are stored")
+        channel.close()
+
+
+def test_a_script_that_ends_without_a_flush_loses_nothing(short_dir: Path):
+    """The exit hook: no server, no lifespan, no word of the program's own."""
+    script = """
+        import moesifasgi
+        moesifasgi.update_user({"user_id": "ada"})
+    """
+    environment = {
+        **os.environ,
+        "MOESIF_APPLICATION_ID": APPLICATION.application_id,
+        "MOESIF_TRANSPORT": "unix",
+        "MOESIF_SHIPPER_SOCKET": str(short_dir / "s.sock"),
+    }
+    with FarEnd(short_dir / "s.sock") as far_end:
+        far_end.drain_answer = True, ""
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)], env=environment, check=True, timeout=20
+        )
+        eventually(lambda: len(far_end.stored()) == 1, 2.0, "the update is stored")
+
+
+@pytest.mark.parametrize("paths", ["lib", f"lib{os.pathsep}/usr/lib/x"])
+def test_the_shipper_finds_what_a_relative_python_path_names(paths: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = launcher._environment(
+        {"PYTHONPATH": paths, "MOESIF_APPLICATION_ID": "secret", "NOTIFY_SOCKET": "/n"}
+    )
+    assert made["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "lib")
+    assert set(made) == {"PYTHONPATH"}

@@ -1,0 +1,136 @@
+"""The shipper as a process: what it does for its workers, and when they are gone."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgpack
+import pytest
+from lab.processes import eventually
+
+from moesifasgi.channel.dial import PathDialer
+from moesifasgi.channel.unix import UnixChannel
+from moesifasgi.inspector import Behaviour, Collector
+from moesifasgi.places import SOCKET_NAME
+from moesifasgi.shipper.tool import NoShipper, ask_flush, ask_status
+from moesifasgi.wire.application import Application
+from moesifasgi.wire.messages import Kind
+
+GOOD, REFUSED = "the-application-that-is-well-known", "the-application-that-nobody-knows"
+USER = msgpack.packb({"user_id": "ada"})
+
+
+@contextmanager
+def shipper(directory: Path, command: str, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """``moesif-shipper COMMAND`` until the block ends."""
+    argv = [sys.executable, "-m", "moesifasgi.shipper", command, *options]
+    with subprocess.Popen(argv, cwd="/") as process:
+        try:
+            eventually(lambda: status(directory), 10.0, "the shipper answers")
+            yield process
+        finally:
+            process.kill()
+
+
+def embedded(directory: Path, linger_s: float = 10.0):
+    return shipper(
+        directory,
+        "embedded",
+        f"--dir={directory}",
+        f"--linger={linger_s}",
+        "--durability=normal",
+        "--spool-max-bytes=100000000",
+        "--spool-min-free-bytes=0",
+    )
+
+
+def status(directory: Path) -> dict:
+    try:
+        return ask_status(directory / SOCKET_NAME)
+    except NoShipper:
+        return {}
+
+
+@pytest.fixture
+def worker(short_dir: Path, collector: Collector) -> Iterator[Callable[..., UnixChannel]]:
+    made: list[UnixChannel] = []
+
+    def make(application_id: str = GOOD, **settings: object) -> UnixChannel:
+        channel = UnixChannel(PathDialer(short_dir / SOCKET_NAME), 10_000, 10_000_000)
+        channel.register(Application(application_id, base_uri=collector.url, **settings))
+        made.append(channel)
+        return channel
+
+    yield make
+    for channel in made:
+        channel.close()
+
+
+def test_when_the_last_worker_has_gone_no_batch_waits_to_fill(short_dir, collector, worker):
+    with embedded(short_dir, linger_s=5.0) as process:
+        channel = worker(batch_timeout_s=600.0)
+        channel.offer(Kind.USER, 0, USER)
+        eventually(lambda: status(short_dir)["counters"]["received"] == 1, 5.0, "it is taken")
+        channel.close()
+        eventually(lambda: collector.store.counts("users").received == 1, 3.0, "it is delivered")
+        assert process.wait(10.0) == 0
+
+
+def test_a_drain_waits_for_the_askers_own_applications_only(short_dir, collector, worker):
+    collector.accept({GOOD})
+    with embedded(short_dir):
+        refused, good = worker(REFUSED), worker(GOOD)
+        refused.offer(Kind.USER, 0, USER)
+        eventually(lambda: not status(short_dir)["healthy"], 5.0, "one application is parked")
+        good.offer(Kind.USER, 0, USER)
+        assert good.drain(5.0, give_up=False).delivered
+        left = refused.drain(5.0, give_up=True)
+        assert not left.delivered
+        assert "401" in left.reason
+
+
+def test_sigterm_is_heeded_only_without_workers(short_dir, collector, worker):
+    with embedded(short_dir) as process:
+        channel = worker()
+        channel.offer(Kind.USER, 0, USER)
+        eventually(lambda: status(short_dir)["workers"], 5.0, "the worker is there")
+        process.terminate()
+        channel.offer(Kind.USER, 0, USER)
+        assert channel.drain(5.0, give_up=False).delivered
+        channel.close()
+        assert process.wait(5.0) == 0
+    assert collector.store.counts("users").received == 2
+
+
+def test_the_difference_is_nothing_whenever_it_is_asked(short_dir, collector, worker):
+    with embedded(short_dir):
+        channel = worker(batch_size=1)
+        for _ in range(300):
+            channel.offer(Kind.USER, 0, USER)
+        differences = set()
+
+        def delivered() -> bool:
+            found = status(short_dir)
+            differences.add(found["counters"]["difference"])
+            return found["counters"]["delivered"] == 300
+
+        eventually(delivered, 15.0, "all are delivered")
+    assert differences == {0}
+
+
+def test_a_standalone_shipper_takes_over_what_the_one_before_had_spooled(short_dir, collector, worker):
+    options = (f"--spool-dir={short_dir}", f"--socket={short_dir / SOCKET_NAME}", "--log-level=error")
+    collector.behave(Behaviour(status=503))
+    with shipper(short_dir, "run", *options) as process:
+        channel = worker()
+        for _ in range(50):
+            channel.offer(Kind.USER, 0, USER)
+        eventually(lambda: status(short_dir)["spool"]["events"] == 50, 5.0, "all are spooled")
+        process.terminate()
+        assert process.wait(5.0) == 0
+    collector.behave(None)
+    with shipper(short_dir, "run", *options):
+        assert ask_flush(short_dir / SOCKET_NAME, 10.0).delivered
+    assert collector.store.counts("users").received == 50
