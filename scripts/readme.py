@@ -11,7 +11,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def replace_section(name: str, text: str) -> None:
-    """Put ``text`` between ``<!-- name -->`` and ``<!-- /name -->``. ValueError if README has no such place."""
+    """Put ``text`` between ``<!-- name -->`` and ``<!-- /name -->``. ValueError where README has neither."""
     opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
     content = README.read_text("utf-8")
     before, found, rest = content.partition(opening)

@@ -117,7 +117,7 @@ def test_a_directory_that_others_work_in_is_neither_taken_nor_closed_to_them(tmp
     shared.mkdir()
     shared.chmod(0o1777)
     (shared / "somebody's").touch()
-    with pytest.raises(OSError, match="open to others .* and in use"):
+    with pytest.raises(OSError, match=r"open to others .* and in use"):
         state_directory(str(shared), {})
     assert shared.stat().st_mode & 0o7777 == 0o1777
 
