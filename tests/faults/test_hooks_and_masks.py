@@ -3,6 +3,8 @@
 import datetime
 import json
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -90,6 +92,19 @@ def test_the_applications_logging_is_left_alone(
     lines = [record.getMessage() for record in caplog.records if record.name == "moesifasgi"]
     assert len(lines) <= 2, lines
     assert SECRET not in caplog.text
+
+
+def test_the_root_logger_is_as_it_was_before_the_first_middleware():
+    """A13: see above. In an interpreter of its own, since pytest's handlers make ``basicConfig`` do nothing."""
+    script = """
+import logging
+from moesifasgi import MoesifMiddleware
+
+MoesifMiddleware(settings={"APPLICATION_ID": "a", "TRANSPORT": "memory", "DEBUG": True, "SKIP": bool})
+root = logging.getLogger()
+assert (root.level, root.handlers) == (logging.WARNING, []), (root.level, root.handlers)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
 
 
 def test_without_debug_the_level_is_the_applications_own(worker: OneWorker):
