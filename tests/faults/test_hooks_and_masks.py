@@ -95,7 +95,7 @@ def test_the_applications_logging_is_left_alone(
 
 
 def test_the_root_logger_is_as_it_was_before_the_first_middleware():
-    """A13: see above. In an interpreter of its own, since pytest's handlers make ``basicConfig`` do nothing."""
+    """A13: see above. In a fresh interpreter: pytest's own handlers make ``basicConfig`` do nothing."""
     script = """
 import logging
 from moesifasgi import MoesifMiddleware
