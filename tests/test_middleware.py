@@ -15,6 +15,7 @@ import httpx
 import msgpack
 import pytest
 from fastapi import BackgroundTasks, FastAPI, Request
+from lab.one_worker import OneWorker
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
@@ -22,7 +23,6 @@ from starlette.routing import Mount, Route
 
 from moesifasgi import MoesifMiddleware
 from moesifasgi.channel.memory import MemoryChannel
-from moesifasgi.channel.registry import channel_for
 from moesifasgi.errors import SettingsError
 from moesifasgi.event.record import Ending, Record
 from moesifasgi.recorder import Recorder
@@ -34,24 +34,8 @@ App = Callable[..., Awaitable[None]]
 HEADER = "x-moesif-transaction-id"
 
 
-class Worker:
-    """A process of its own, as far as the middleware knows: one memory channel."""
-
-    def __init__(self, directory: Path) -> None:
-        self.settings: dict[str, Any] = {
-            "APPLICATION_ID": "app-of-the-tests",
-            "TRANSPORT": "memory",
-            "SHIPPER_SOCKET": str(directory / "nowhere.sock"),
-        }
-
-    def wrap(self, app: App | None, **settings: Any) -> MoesifMiddleware:
-        return MoesifMiddleware(app, settings={**self.settings, **settings})
-
-    @property
-    def channel(self) -> MemoryChannel:
-        channel = channel_for(Settings.load(self.settings, {}))
-        assert isinstance(channel, MemoryChannel)
-        return channel
+class Worker(OneWorker):
+    """What its records say."""
 
     @property
     def records(self) -> list[Record]:
