@@ -16,12 +16,27 @@ Scope = MutableMapping[str, Any]
 TRANSACTION_HEADER = b"x-moesif-transaction-id"
 CLIENT_CLOSED_REQUEST = 499
 """Status recorded where the client left before a response began; nginx's number for it."""
+_COMPLETE = Ending.COMPLETE
+_UNKNOWN_YET = (None, None, None, None, "Incoming")
+"""User, company, session token, metadata and direction, as a Record has them before any hook."""
 _NO_STATUS = {
     Ending.FAILED: 500,
     Ending.DISCONNECTED: CLIENT_CLOSED_REQUEST,
     Ending.ABANDONED: 500,
 }
 """What the server answers (500), or nothing could be answered (499), where the application gave no status."""
+
+
+def copy_of(scope: Scope) -> Scope:
+    """A scope with dicts and lists of its own (state, path parameters, headers); what they hold is shared."""
+    return {name: _copied(value) for name, value in scope.items()}
+
+
+def _copied(value: object) -> object:
+    # By the built-in types' own methods: a lazy session must not begin to load.
+    if isinstance(value, dict):
+        return dict.copy(value)
+    return list.copy(value) if isinstance(value, list) else value
 
 
 class BodyTap:
@@ -113,17 +128,18 @@ class Exchange:
         """A copy of the scope as the application left it (state, user, path parameters), under the path that
         the server gave it.
         """
-        return {**self._scope, "path": self._path, "root_path": self._root_path}
+        return {**copy_of(self._scope), "path": self._path, "root_path": self._root_path}
 
     def received(self, message: Mapping[str, Any]) -> None:
         """A message that the application got from ``receive``."""
-        if message.get("type") == "http.request":
+        kind = message.get("type")
+        if kind == "http.request":
             data = message.get("body")
             if data:
                 self.request_body.add(data)
             if not message.get("more_body"):
                 self._request_complete = True
-        elif message.get("type") == "http.disconnect":
+        elif kind == "http.disconnect":
             self.client_left()
 
     def starting(self, message: Message, *, identified: bool) -> Message:
@@ -136,7 +152,7 @@ class Exchange:
             return message
         # A list: a generator of headers can be read only once, and the server reads it too.
         headers = list(headers)
-        if identified and not any(name.lower() == TRANSACTION_HEADER for name, _ in headers):
+        if identified and TRANSACTION_HEADER not in [name for name, _ in headers]:
             # One that is there is the application's, or another middleware's whose application comes first.
             headers.append((TRANSACTION_HEADER, self.transaction_id.encode("ascii")))
         return {**message, "headers": headers}
@@ -156,7 +172,7 @@ class Exchange:
             if data:
                 self.response_body.add(data)
             if not message.get("more_body"):
-                return not self._trailers_follow and self._over(Ending.COMPLETE)
+                return not self._trailers_follow and self._over(_COMPLETE)
             # Nobody reads what a left client is still sent; an endless stream would never be recorded.
             return self._disconnected and self._over(Ending.DISCONNECTED)
         if kind == "http.response.start":
@@ -165,11 +181,11 @@ class Exchange:
             self._trailers_follow = bool(message.get("trailers"))
         elif kind == "http.response.trailers":
             self._response_headers = [*self._response_headers, *_pairs(message.get("headers"))]
-            return not message.get("more_trailers") and self._over(Ending.COMPLETE)
+            return not message.get("more_trailers") and self._over(_COMPLETE)
         elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
             # The server reads the file itself: the body is not seen, and not recorded.
             self.response_body.limit_bytes = None
-            return not message.get("more_body") and not self._trailers_follow and self._over(Ending.COMPLETE)
+            return not message.get("more_body") and not self._trailers_follow and self._over(_COMPLETE)
         return False
 
     def ended(self, error: BaseException | None, *, cancelled: bool) -> None:
@@ -188,30 +204,35 @@ class Exchange:
         client = self._client
         server = scope.get("server")
         status = self._status
-        return Record(
-            self.transaction_id,
-            self._started_at,
-            ended_at,
-            self._method,
-            scope.get("scheme", "http"),
-            scope.get("http_version", "1.1"),
-            self._path,
-            scope.get("raw_path"),
-            self._root_path,
-            scope.get("query_string", b""),
-            server and tuple(server),
-            client and tuple(client),
-            _pairs(self._request_headers),
-            self.request_body.content(),
-            self.request_body.size,
-            self._request_complete,
-            _NO_STATUS.get(self._ending) if status is None else status,
-            self._response_headers,
-            self.response_body.content(),
-            self.response_body.size,
-            self._ending,
-            self._error,
-            weight=weight,
+        # Every field, in one step: a NamedTuple's own constructor takes three times as long.
+        return Record._make(
+            (
+                self.transaction_id,
+                self._started_at,
+                ended_at,
+                self._method,
+                scope.get("scheme", "http"),
+                scope.get("http_version", "1.1"),
+                self._path,
+                scope.get("raw_path"),
+                self._root_path,
+                scope.get("query_string", b""),
+                server and tuple(server),
+                client and tuple(client),
+                _pairs(self._request_headers),
+                self.request_body.content(),
+                self.request_body.size,
+                self._request_complete,
+                _NO_STATUS.get(self._ending) if status is None else status,
+                self._response_headers,
+                self.response_body.content(),
+                self.response_body.size,
+                self._ending,
+                self._error,
+                *_UNKNOWN_YET,
+                weight,
+                None,
+            )
         )
 
     def _over(self, ending: Ending) -> bool:

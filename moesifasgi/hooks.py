@@ -3,8 +3,8 @@ GET_SESSION_TOKEN. They get Starlette's own ``Request`` and ``Response``, made o
 that they do to them reaches the live ones. This module loads Starlette, so it is loaded when a hook is set.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import msgpack
 from starlette.requests import Request
@@ -15,10 +15,12 @@ from moesifasgi.event.build import is_unread
 from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.jsonable import jsonable
 from moesifasgi.event.record import Record
-from moesifasgi.exchange import Message, Scope
+from moesifasgi.exchange import Message, Scope, copy_of
 from moesifasgi.settings import HookSettings
 from moesifasgi.steps import Steps
 from moesifasgi.user_function import UNKNOWN, Unknown, UserFunction
+
+T = TypeVar("T")
 
 MAX_ID_CHARACTERS = 10_000
 """A session token may be a JWT of several kB; what is longer is no id."""
@@ -65,20 +67,22 @@ class Hooks:
 
     def answers(self, record: Record, scope: Scope) -> Steps[Answers]:
         """Ask each function once, SKIP first; what it would skip, the others never see."""
-        pair = request_of(record, scope), response_of(record)
-        if self._skip is not None and (yield from self._skip.answer(bool, *pair)) is True:
+        if (yield from _asked(self._skip, bool, record, scope)) is True:
             return Answers(skip=True)
-        user_id = yield from _asked(self._identify_user, pair)
-        company_id = yield from _asked(self._identify_company, pair)
-        session_token = yield from _asked(self._get_session_token, pair)
-        metadata: dict[str, Any] | Unknown | None = None
-        if self._get_metadata is not None:
-            metadata = yield from self._get_metadata.answer(metadata_of, *pair)
+        user_id = yield from _asked(self._identify_user, id_of, record, scope)
+        company_id = yield from _asked(self._identify_company, id_of, record, scope)
+        session_token = yield from _asked(self._get_session_token, id_of, record, scope)
+        metadata = yield from _asked(self._get_metadata, metadata_of, record, scope)
         return Answers(False, user_id, company_id, session_token, None if metadata is UNKNOWN else metadata)
 
 
-def _asked(function: UserFunction | None, pair: tuple[Request, Response]) -> Steps[Answer]:
-    return None if function is None else (yield from function.answer(id_of, *pair))
+def _asked(
+    function: UserFunction | None, convert: Callable[[Any], T], record: Record, scope: Scope
+) -> Steps[T | Unknown | None]:
+    """One function's answer. Its pair is its own: a body that one has read is there for the next."""
+    if function is None:
+        return None
+    return (yield from function.answer(convert, request_of(record, scope), response_of(record)))
 
 
 def request_of(record: Record, scope: Scope) -> Request:
@@ -100,7 +104,7 @@ def request_of(record: Record, scope: Scope) -> Request:
             "more_body": not _is_whole(record),
         }
 
-    return Request(scope, receive)
+    return Request(copy_of(scope), receive)
 
 
 def response_of(record: Record) -> Response:

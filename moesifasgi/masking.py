@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from moesifasgi.channel import Channel
+from moesifasgi.event.body import IN_THE_WORKER
 from moesifasgi.event.build import build_noted
 from moesifasgi.event.masks import Masks, unseen_bodies, withhold, withhold_body
 from moesifasgi.event.record import Record
@@ -28,7 +29,7 @@ class Masking:
 
     def event(self, record: Record) -> Steps[dict[str, Any]]:
         """The masked event. Raises what ``build_event`` raises."""
-        event, notes = build_noted(record, self._application)
+        event, notes = build_noted(record, self._application, IN_THE_WORKER)
         withheld = False
         if self._function is not None:
             unseen = unseen_bodies(event, notes, record.ending)

@@ -39,6 +39,8 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _MEDIA_TYPE = re.compile(r"[^/\s,;]+/[^/\s,;]+")
 _MAX_SOCKET_PATH_BYTES = 107
 """Linux keeps 108 bytes for a socket's path, the closing zero included."""
+_NO_MASK = frozenset("$*;[]")
+"""What a mask's name cannot hold: it would never match."""
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -133,6 +135,24 @@ def _is_dotted(value: Any) -> bool:
     return _is_text(value) and all(value.split("."))
 
 
+def _is_body_mask(value: Any) -> bool:
+    """A name or path that can match; brackets and wildcards are no part of one, nor is an item's number."""
+    if not isinstance(value, str) or not _is_dotted(value.strip()) or not _NO_MASK.isdisjoint(value):
+        return False
+    parts = value.strip().lower().split(".")
+    within = parts[0] in ("request", "response") and parts[1:2] == ["body"]
+    is_prefixed = within or (parts[0] == "body" and len(parts) > 1)
+    return not is_prefixed and not any(part.isdecimal() or part != part.strip() for part in parts)
+
+
+def _is_query_mask(value: Any) -> bool:
+    if not isinstance(value, str) or not _is_text(value.strip()):
+        return False
+    # A parameter's own name may hold brackets.
+    name = value.strip()
+    return (_NO_MASK - set("[]")).isdisjoint(name) and name.strip(".") == name
+
+
 def _is_token(value: Any) -> bool:
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
@@ -188,8 +208,15 @@ _SOCKET_PATH = Shape(
     f"an absolute path of at most {_MAX_SOCKET_PATH_BYTES} bytes", _is_socket_path, os.fspath, str
 )
 _DOTTED_PATH: Shape[str] = Shape("a name or dotted path", _is_dotted, read=str)
-_DOTTED_PATHS: Shape[str] = Shape("names or dotted paths", _is_dotted)
-_PARAMETERS: Shape[str] = Shape("parameter names", _is_text)
+_BODY_MASKS: Shape[str] = Shape(
+    "names or dotted paths such as 'user.password', which start inside the body and look through lists,"
+    " without '$', '*', ';', brackets or numbers",
+    _is_body_mask,
+    str.strip,
+)
+_PARAMETERS: Shape[str] = Shape(
+    "parameter names, without '$', '*', ';' or a dot at an end", _is_query_mask, str.strip
+)
 _METHODS = Shape("HTTP methods", _is_token, str.upper)
 _MEDIA_TYPES = Shape("media types such as 'text/*'", _is_media_type, str.lower)
 _URL_PATHS: Shape[str] = Shape(
@@ -358,11 +385,11 @@ class MaskSettings:
     """Request headers whose values become `***`."""
     response_headers: tuple[str, ...] = _setting("RESPONSE_HEADER_MASKS", (), _HEADER_LIST)
     """Response headers whose values become `***`."""
-    request_body: tuple[str, ...] = _setting("REQUEST_BODY_MASKS", (), _list_of(_DOTTED_PATHS))
+    request_body: tuple[str, ...] = _setting("REQUEST_BODY_MASKS", (), _list_of(_BODY_MASKS))
     """Fields of JSON and form request bodies whose values become `***`: `password` at any depth,
     `user.password` from the root.
     """
-    response_body: tuple[str, ...] = _setting("RESPONSE_BODY_MASKS", (), _list_of(_DOTTED_PATHS))
+    response_body: tuple[str, ...] = _setting("RESPONSE_BODY_MASKS", (), _list_of(_BODY_MASKS))
     """The same for response bodies."""
     request_query: tuple[str, ...] = _setting("REQUEST_QUERY_MASKS", (), _list_of(_PARAMETERS))
     """Query parameters whose values become `***`."""

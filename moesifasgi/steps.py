@@ -1,7 +1,7 @@
 """Running steps: work on one event that may stop for an answer of the user's asynchronous functions.
 
-Steps are a generator. What it yields is to be awaited; it goes on with the answer, or with an exception in
-its place. So the steps themselves know no event loop, and the usual ones, which never stop, cost no task.
+Steps are a generator. What it yields is to be awaited; it goes on with the ``Outcome`` of that. So the steps
+themselves know no event loop, and the usual ones, which never stop, cost no task.
 
     nothing to await      done when ``run`` returns
     asyncio, uvloop       the rest is a task of its own, in a copy of the request's context
@@ -9,17 +9,30 @@ its place. So the steps themselves know no event loop, and the usual ones, which
 
 Whatever happens to the task (time limit, shutdown, a loop that closes), the steps come to their end: every
 answer that is still missing is then ``NoAnswer``, so an event leaves without it rather than not at all.
+
+On asyncio each answer is awaited in a further task. One that takes no cancellation is left behind there, and
+what it raises, be it SystemExit, gets no further.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
+from contextvars import ContextVar
 from inspect import GEN_CLOSED, getgeneratorstate, iscoroutine
-from typing import Any, Literal, TypeAlias, TypeVar
+from time import monotonic
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+
+
+class Outcome(NamedTuple):
+    """What became of a call of the user's: its answer, unless there is an error."""
+
+    answer: Any = None
+    error: BaseException | None = None
+
 
 T = TypeVar("T")
-Steps: TypeAlias = Generator[Awaitable[Any], Any, T]
+Steps: TypeAlias = Generator[Awaitable[Any], Outcome, T]
 NoAnswerReason: TypeAlias = Literal["hook_timed_out", "hook_crowded_out"]
 
 MAX_WAITING = 1000
@@ -34,6 +47,26 @@ class NoAnswer(Exception):
         self.reason: NoAnswerReason = reason
 
 
+OUT_OF_TIME = Outcome(error=NoAnswer("hook_timed_out"))
+CROWDED_OUT = Outcome(error=NoAnswer("hook_crowded_out"))
+
+
+def contained(function: Callable[..., Any], *arguments: object) -> Outcome:
+    """Call what is the user's: nothing that it raises is raised here."""
+    try:
+        return Outcome(function(*arguments))
+    except BaseException as error:  # noqa: BLE001  (sys.exit() in a hook must not end the server)
+        return Outcome(error=error)
+
+
+_may_call: ContextVar[bool] = ContextVar("moesifasgi_may_call", default=True)
+
+
+def may_call() -> bool:
+    """Whether there is time for another function of the user's; not once a shutdown is out of it."""
+    return _may_call.get()
+
+
 class Waiting:
     """The events of this process whose steps wait for an answer."""
 
@@ -41,7 +74,9 @@ class Waiting:
         self._max_events = max_events
         self._in_place: set[Steps[None]] = set()
         self._tasks: dict[asyncio.Task[None], Steps[None]] = {}
-        self._parents: dict[asyncio.Task[None], Steps[None]] = {}
+        self._left_behind: set[asyncio.Task[Outcome]] = set()
+        self._limits: dict[asyncio.AbstractEventLoop, float] = {}
+        self._gone: list[object] = []
 
     def __len__(self) -> int:
         return len(self._tasks) + len(self._in_place)
@@ -58,38 +93,103 @@ class Waiting:
         except StopIteration:
             return None
         loop = _running_loop()
-        crowded = len(self) >= self._max_events
+        crowded = self._is_crowded()
         if crowded or (not in_place if loop is None else _is_closing(loop)):
             _discard(awaited)
-            _end(steps, NoAnswer("hook_crowded_out" if crowded else "hook_timed_out"))
+            _end(steps, CROWDED_OUT if crowded else OUT_OF_TIME)
             return None
         if loop is None:
             return self._run_in_place(steps, awaited, timeout_s)
-        task = loop.create_task(_complete(steps, awaited, timeout_s))
+        task = loop.create_task(self._complete(steps, awaited, timeout_s))
         self._tasks[task] = steps
         task.add_done_callback(lambda done: self._done(done, awaited))
         return None
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait for the tasks of the running loop; what is not done in time ends without its answers."""
+        """Wait for the tasks of the running loop; what is not done in time ends without its answers, and
+        without another call of a user's function.
+        """
+        self._bury()
         loop = _running_loop()
-        own = {task: steps for task, steps in self._tasks.items() if task.get_loop() is loop}
-        if own:
+        # A list: loops of other threads add to it meanwhile.
+        own = {task: steps for task, steps in list(self._tasks.items()) if task.get_loop() is loop}
+        if loop is None or not own:
+            return
+        self._limits[loop] = monotonic() + timeout_s
+        try:
             _, late = await asyncio.wait(own, timeout=timeout_s)
             for task in late:
-                _end(own[task], NoAnswer("hook_timed_out"))
+                _end(own[task], calling=False)
+                self._tasks.pop(task, None)
                 task.cancel()
+        finally:
+            self._limits.pop(loop, None)
 
     def start_afresh(self) -> None:
         """In a forked child: what waits is the parent's."""
         # Kept, for a pending task that is destroyed makes asyncio complain.
-        self._parents = self._tasks
-        self._tasks, self._in_place = {}, set()
+        self._gone = [self._tasks, self._left_behind, *self._gone]
+        self._tasks, self._in_place, self._left_behind, self._limits = {}, set(), set(), {}
+
+    def _is_crowded(self) -> bool:
+        # What was left behind is memory too, though no event waits for it.
+        if len(self) + len(self._left_behind) < self._max_events:
+            return False
+        self._bury()
+        return len(self) + len(self._left_behind) >= self._max_events
+
+    def _bury(self) -> None:
+        """End what waits in loops that were closed without cancelling their tasks."""
+        for task in [task for task in list(self._tasks) if task.get_loop().is_closed()]:
+            steps = self._tasks.pop(task, None)
+            if steps is not None:
+                self._gone.append(task)
+                _end(steps, calling=False)
+        for left in [left for left in list(self._left_behind) if left.get_loop().is_closed()]:
+            self._left_behind.discard(left)
+            self._gone.append(left)
+
+    async def _complete(self, steps: Steps[None], awaited: Awaitable[Any], timeout_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        try:
+            while True:
+                outcome = await self._answered(awaited, deadline - loop.time())
+                if monotonic() > self._limits.get(loop, float("inf")):
+                    _may_call.set(False)
+                awaited = steps.send(outcome)
+        except StopIteration:
+            return
+        except BaseException:
+            # The loop closes, or the task was cancelled: no waiting any more.
+            _end(steps)
+            raise
+
+    async def _answered(self, awaited: Awaitable[Any], timeout_s: float) -> Outcome:
+        task = asyncio.get_running_loop().create_task(_awaited(awaited))
+        task.add_done_callback(lambda done: self._answer_is_over(done, awaited))
+        try:
+            await asyncio.wait((task,), timeout=max(0.0, timeout_s))
+        finally:
+            if not task.done():
+                self._leave_behind(task)
+        return task.result() if _has_result(task) else OUT_OF_TIME
+
+    def _leave_behind(self, task: asyncio.Task[Outcome]) -> None:
+        self._left_behind.add(task)
+        with suppress(RuntimeError):  # the loop is closed already
+            task.cancel()
+
+    def _answer_is_over(self, task: asyncio.Task[Outcome], awaited: Awaitable[Any]) -> None:
+        self._left_behind.discard(task)
+        if task.cancelled():
+            # Before its first step: nothing else is raised out of it.
+            _discard(awaited)
 
     async def _run_in_place(self, steps: Steps[None], awaited: Awaitable[Any], timeout_s: float) -> None:
         self._in_place.add(steps)
         try:
-            await _complete(steps, awaited, timeout_s)
+            await _complete_in_place(steps, awaited, timeout_s)
         finally:
             self._in_place.discard(steps)
 
@@ -98,42 +198,53 @@ class Waiting:
         if steps is not None and _is_unfinished(steps):
             # Cancelled before its first step: no line of it has run.
             _discard(first)
-            _end(steps, NoAnswer("hook_timed_out"))
+            _end(steps)
 
 
-async def _complete(steps: Steps[None], awaited: Awaitable[Any], timeout_s: float) -> None:
+async def _complete_in_place(steps: Steps[None], awaited: Awaitable[Any], timeout_s: float) -> None:
     # Loaded here: only asynchronous functions need it.
-    from anyio import current_time
+    from anyio import CancelScope, current_time
 
     deadline = current_time() + timeout_s
     try:
         while True:
-            answer, error = await _answered(awaited, deadline)
-            awaited = steps.send(answer) if error is None else steps.throw(error)
+            outcome = OUT_OF_TIME
+            with CancelScope(deadline=deadline, shield=True) as limit:
+                found = await _awaited(awaited)
+            if found.error is None or not limit.cancel_called:
+                outcome = found
+            awaited = steps.send(outcome)
     except StopIteration:
         return
     except BaseException:
-        # The loop closes, or the task was cancelled: no waiting any more.
-        _end(steps, NoAnswer("hook_timed_out"))
+        _end(steps)
         raise
 
 
-async def _answered(awaited: Awaitable[Any], deadline: float) -> tuple[Any, Exception | None]:
-    from anyio import CancelScope
-
+async def _awaited(awaited: Awaitable[Any]) -> Outcome:
+    """As ``contained``. A coroutine of its own: where its caller is thrown away, that still hears of it."""
     try:
-        with CancelScope(deadline=deadline, shield=True):
-            return await awaited, None
-    except Exception as error:  # noqa: BLE001  (the user's own; it is for the steps to contain)
-        return None, error
-    return None, NoAnswer("hook_timed_out")
+        return Outcome(await awaited)
+    except BaseException as error:  # noqa: BLE001  (see ``contained``)
+        return Outcome(error=error)
 
 
-def _end(steps: Steps[None], missing: NoAnswer) -> None:
-    """Take the steps to their end, with ``missing`` for each answer that they still wait for."""
-    with suppress(StopIteration):
-        while _is_unfinished(steps):
-            _discard(steps.throw(missing))
+def _has_result(task: asyncio.Task[Outcome]) -> bool:
+    return task.done() and not task.cancelled()
+
+
+def _end(steps: Steps[None], missing: Outcome = OUT_OF_TIME, *, calling: bool = True) -> None:
+    """Take the steps to their end, with ``missing`` for each answer that they still wait for.
+
+    Not ``calling``: without another call of a user's function.
+    """
+    before = _may_call.set(calling and _may_call.get())
+    try:
+        with suppress(StopIteration):
+            while _is_unfinished(steps):
+                _discard(steps.send(missing))
+    finally:
+        _may_call.reset(before)
 
 
 def _is_unfinished(steps: Steps[None]) -> bool:
@@ -143,9 +254,12 @@ def _is_unfinished(steps: Steps[None]) -> bool:
 def _discard(awaited: Awaitable[Any]) -> None:
     """Nobody will await it: let go of it without a warning."""
     if iscoroutine(awaited):
-        awaited.close()
+        contained(awaited.close)
     elif isinstance(awaited, asyncio.Future):
         awaited.cancel()
+    else:
+        # What it has inside may be a coroutine.
+        contained(lambda: awaited.__await__().close())
 
 
 def _is_closing(loop: asyncio.AbstractEventLoop) -> bool:

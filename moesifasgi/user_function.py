@@ -1,17 +1,19 @@
-"""One function of the user's, called so that it can do no harm: contained, timed, counted, and said once a
-minute. A line says which function it was and where it failed, never what it was called with.
+"""One function of the user's, called so that it can do no harm: contained (SystemExit and the like too),
+timed, counted, and said once a minute. A line says which function it was and where it failed, never what it
+was called with.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from enum import Enum, auto
-from inspect import isawaitable
+from inspect import isasyncgen, isawaitable, isgenerator
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 from moesifasgi.channel import Channel
 from moesifasgi.quiet import say
-from moesifasgi.steps import NoAnswer, Steps
+from moesifasgi.steps import OUT_OF_TIME, NoAnswer, Steps, contained, may_call
 
 T = TypeVar("T")
 
@@ -40,19 +42,27 @@ class UserFunction:
     def answer(self, convert: Callable[[Any], T], *arguments: object) -> Steps[T | Unknown]:
         """What the function says, as ``convert`` makes it; UNKNOWN where either has failed."""
         begun = monotonic()
-        try:
-            found = self._function(*arguments)
-            if isawaitable(found):
-                found = yield found
+        outcome = contained(self._call, *arguments) if may_call() else OUT_OF_TIME
+        if isinstance(outcome.answer, _Later):
+            outcome = yield outcome.answer.awaited
+        if outcome.error is None:
             if monotonic() - begun > self._timeout_s:
                 self._overran()
-            return convert(found)
-        except NoAnswer as missing:
-            self._channel.counters.add(missing.reason)
-            say(f"{self._key} {missing.reason}", "%s: %s", self._key, _WHY[missing.reason])
-        except Exception as error:  # noqa: BLE001  (the boundary: see the module)
-            self._failed(error)
+            outcome = contained(convert, outcome.answer)
+        if outcome.error is None:
+            return cast(T, outcome.answer)
+        self._went_without(outcome.error)
         return UNKNOWN
+
+    def _call(self, *arguments: object) -> object:
+        # In a context of its own: what it sets there is not for the application to see.
+        found = copy_context().run(self._function, *arguments)
+        if isawaitable(found):
+            return _Later(found)
+        if isgenerator(found) or isasyncgen(found):
+            # No line of the function has run; as an answer to SKIP it would be true.
+            raise TypeError("a generator is no answer")
+        return found
 
     def _overran(self) -> None:
         self._channel.counters.add("hook_overran")
@@ -63,10 +73,22 @@ class UserFunction:
             self._timeout_s,
         )
 
-    def _failed(self, error: Exception) -> None:
+    def _went_without(self, error: BaseException) -> None:
+        key = self._key
+        if isinstance(error, NoAnswer):
+            self._channel.counters.add(error.reason)
+            say(f"{key} {error.reason}", "%s: %s", key, _WHY[error.reason])
+            return
         self._channel.counters.add("hook_failed")
-        kind, where = type(error).__name__, _innermost(error.__traceback__)
-        say(f"{self._key} failed", "%s failed: %s at %s", self._key, kind, where)
+        say(
+            f"{key} failed", "%s failed: %s at %s", key, type(error).__name__, _innermost(error.__traceback__)
+        )
+
+
+class _Later(NamedTuple):
+    """The function was asynchronous: this is to be awaited for its answer."""
+
+    awaited: Awaitable[Any]
 
 
 _WHY = {

@@ -30,17 +30,32 @@ _MAX_INT_CHARACTERS = 20
 """The longest 64-bit integers: ``-(2**63)`` and ``2**64 - 1``."""
 
 
+class Bounds(NamedTuple):
+    """What a body may cost; beyond it is stored as bytes."""
+
+    decoded_bytes: int = MAX_DECODED_BYTES
+    """Of a body that comes in a content coding."""
+    values: int | None = None
+    """Values in JSON, counted before it is parsed, so that commas and brackets within texts count too."""
+
+
+UNBOUNDED = Bounds()
+"""In the shipper."""
+IN_THE_WORKER = Bounds(decoded_bytes=256_000, values=20_000)
+"""In an event loop that others wait for: a few bytes of gzip can hold a million values."""
+
+
 class StoredBody(NamedTuple):
     """A body as the event holds it."""
 
     content: Any
     transfer_encoding: Literal["json", "base64"]
     undecoded: str | None = None
-    """``Undecodable.reason`` where the content coding is still on it."""
+    """``Undecodable.reason`` where the content coding is still on it, or it is beyond its bounds."""
 
 
 def stored_body(
-    raw: bytes, headers: Mapping[str, str], *, cut: bool = False, max_decoded_bytes: int = MAX_DECODED_BYTES
+    raw: bytes, headers: Mapping[str, str], *, cut: bool = False, bounds: Bounds = UNBOUNDED
 ) -> StoredBody | None:
     """A body with its flat, lower-case headers; None where it is empty. What is ``cut`` stays as it is."""
     if not raw:
@@ -48,17 +63,24 @@ def stored_body(
     if cut:
         return _as_base64(raw)
     content_encoding = headers.get("content-encoding")
-    if content_encoding:
-        try:
-            raw = decoded(raw, content_encoding, max_decoded_bytes)
-        except Undecodable as error:
-            return _as_base64(raw, error.reason)
-        if not raw:
-            return None
+    came = raw
+    try:
+        if content_encoding:
+            raw = decoded(raw, content_encoding, bounds.decoded_bytes)
+        _check_values(raw, bounds.values)
+    except Undecodable as error:
+        return _as_base64(came, error.reason)
+    if not raw:
+        return None
     try:
         return StoredBody(_value(raw, headers.get("content-type", "")), "json")
     except (ValueError, RecursionError):
         return _as_base64(raw)
+
+
+def _check_values(raw: bytes, most: int | None) -> None:
+    if most is not None and sum(map(raw.count, (b",", b"[", b"{"))) > most:
+        raise Undecodable("too_large")
 
 
 def _as_base64(raw: bytes, undecoded: str | None = None) -> StoredBody:

@@ -6,7 +6,7 @@ wrote cannot make it raise, nor make the event something that a strict encoder o
 Where an event shows less than what happened, it says so in its metadata under ``moesif``:
 
     request_body, response_body   cut_at_bytes and size_bytes, read_bytes (the application left the rest
-                                  unread), undecoded (why a content coding is still on it)
+                                  unread), undecoded (why a content coding is still on it, or too_large)
     ending, error                 how an exchange ended that did not complete, and the exception's class
 """
 
@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from moesifasgi.event.body import stored_body
+from moesifasgi.event.body import UNBOUNDED, Bounds, stored_body
 from moesifasgi.event.client_ip import client_ip
 from moesifasgi.event.fields import check_fields
 from moesifasgi.event.headers import flat_headers
@@ -39,14 +39,16 @@ def build_event(record: Record, application: Application) -> dict[str, Any]:
     return build_noted(record, application)[0]
 
 
-def build_noted(record: Record, application: Application) -> tuple[dict[str, Any], Notes]:
+def build_noted(
+    record: Record, application: Application, bounds: Bounds = UNBOUNDED
+) -> tuple[dict[str, Any], Notes]:
     """``build_event``, and its notes as they are before the user's own metadata is laid over them."""
     check_fields(record)
     headers = flat_headers(record.request_headers)
     notes: Notes = {}
     event: dict[str, Any] = {
-        "request": _request(record, application, headers, notes),
-        "response": _response(record, notes),
+        "request": _request(record, application, headers, notes, bounds),
+        "response": _response(record, notes, bounds),
         "transaction_id": well_formed(record.transaction_id),
         "user_id": _user_id(record, application, headers),
         "company_id": _text(record.company_id),
@@ -72,7 +74,7 @@ def is_unread(record: Record, headers: Mapping[str, str]) -> bool:
 
 
 def _request(
-    record: Record, application: Application, headers: dict[str, str], notes: Notes
+    record: Record, application: Application, headers: dict[str, str], notes: Notes, bounds: Bounds
 ) -> dict[str, Any]:
     request = {
         "time": _iso(record.started_at),
@@ -85,13 +87,13 @@ def _request(
     body = record.request_body
     if body is not None:
         note = {"read_bytes": record.request_body_size} if is_unread(record, headers) else {}
-        request |= _body(body, record.request_body_size, headers, note)
+        request |= _body(body, record.request_body_size, headers, note, bounds)
         if note:
             notes["request_body"] = note
     return _present(request)
 
 
-def _response(record: Record, notes: Notes) -> dict[str, Any] | None:
+def _response(record: Record, notes: Notes, bounds: Bounds) -> dict[str, Any] | None:
     status = record.status
     if status is None:
         if record.ending != Ending.FAILED:
@@ -101,18 +103,18 @@ def _response(record: Record, notes: Notes) -> dict[str, Any] | None:
     response = {"time": _iso(record.ended_at), "status": status, "headers": headers}
     if record.response_body is not None:
         note: Notes = {}
-        response |= _body(record.response_body, record.response_body_size, headers, note)
+        response |= _body(record.response_body, record.response_body_size, headers, note, bounds)
         if note:
             notes["response_body"] = note
     return response
 
 
-def _body(raw: bytes, size: int, headers: Mapping[str, str], note: Notes) -> dict[str, Any]:
+def _body(raw: bytes, size: int, headers: Mapping[str, str], note: Notes, bounds: Bounds) -> dict[str, Any]:
     """The body's fields of a request or response; what is not as it was is added to ``note``."""
     cut = size > len(raw)
     if cut:
         note |= {"cut_at_bytes": len(raw), "size_bytes": size}
-    body = stored_body(raw, headers, cut=cut)
+    body = stored_body(raw, headers, cut=cut, bounds=bounds)
     if body is None:
         return {}
     if body.undecoded is not None:

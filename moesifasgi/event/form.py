@@ -7,6 +7,7 @@ The standard library's ``email`` parses multipart line by line and follows neste
 (RFC 7578 4.3); one split of the body is all that a form needs, and a hostile one costs only its length.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,14 +16,23 @@ from moesifasgi.event.headers import media_type
 
 MAX_FIELDS = 1000
 """Fields in one form: as many as common form parsers accept."""
+_NOT_IN_NAMES = re.compile('[{}<>"\\r\\n]')
+"""JSON, XML and lines of text: read as a form, they are one long name."""
 _MAX_BOUNDARY_CHARACTERS = 70
 """RFC 2046 5.1.1."""
 
 
 def urlencoded_fields(body: bytes) -> dict[str, Any]:
-    """The fields of a URL-encoded form; bytes that are not UTF-8 become U+FFFD. ValueError: too many."""
+    """The fields of a URL-encoded form; bytes that are not UTF-8 become U+FFFD.
+
+    ValueError: too many, or no form, whatever it is declared as.
+    """
     text = body.decode("utf-8", "replace")
-    return _gathered(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    has_names = all("=" in field for field in text.split("&") if field)
+    if not has_names or any(_NOT_IN_NAMES.search(name) for name, _ in fields):
+        raise ValueError("a form's fields have names")
+    return _gathered(fields)
 
 
 def multipart_fields(body: bytes, boundary: str) -> dict[str, Any]:

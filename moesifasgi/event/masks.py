@@ -2,7 +2,9 @@
 
     headers   by name; and in every header that holds a URL, the parameters that the query mask names
     bodies    ``password`` at any depth, ``user.password`` from the root; both look through lists
-    query     by decoded name, wherever and however often it stands in the URI
+              ``user[password]`` is read as ``user.password``; a text that looks like JSON and holds a name
+              is masked whole
+    query     by decoded name, wherever and however often it stands in the URI; see ``parameters``
 
 Case makes no difference. ``MASK`` takes a value's place, so that the shape of the event stays. The names of
 all masks count in metadata as well, and ``session_token`` takes away the event's own. User and company id are
@@ -14,21 +16,18 @@ A body that cannot be looked into is withheld if its side has a body mask, and a
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
-from urllib.parse import quote, unquote, unquote_plus
 
 from moesifasgi.event.build import NOTES_KEY, Notes
+from moesifasgi.event.parameters import MASK, Parameters
 from moesifasgi.event.record import Ending
 
 Event = dict[str, Any]
 Side = Literal["request", "response"]
 
-MASK = "***"
 SIDES: tuple[Side, ...] = ("request", "response")
-_PARAMETER = re.compile(r"(?:(?<=[?&;#\s])|^)([^=?&;#\s]+)=([^&#\s]*)")
-"""A parameter in a URL, or in text with a URL in it. Starts at a delimiter only: linear time."""
-_INNER_DELIMITER = re.compile("([;?])")
-_URL_LEVELS = 3
-"""URLs as values of URLs' parameters that are looked into: a login page's ``next=`` is the second level."""
+_PATH_DELIMITERS = re.compile(r"[.\[\]]+")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_BEFORE_JSON = ' \t\r\n\0"\\\ufeff\ufffd'
 _STRUCTURED = ("json", "x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -48,7 +47,7 @@ class Masks:
     ) -> None:
         self._headers = {"request": Names(request_headers), "response": Names(response_headers)}
         self._bodies = {"request": Names(request_body), "response": Names(response_body)}
-        self._query = Names(request_query)
+        self._query = Parameters(request_query)
         self._everything = Names(
             (*request_headers, *response_headers, *request_body, *response_body, *request_query)
         )
@@ -62,7 +61,7 @@ class Masks:
             event["metadata"] = self._everything.masked(event["metadata"])
         if "session_token" in self._everything.anywhere:
             event.pop("session_token", None)
-        event["request"]["uri"] = self._masked_parameters(event["request"]["uri"])
+        event["request"]["uri"] = self._query.masked(event["request"]["uri"])
         withheld = [self._mask_message(event, side) for side in SIDES]
         return any(withheld)
 
@@ -70,7 +69,7 @@ class Masks:
         """True if the body had to be withheld."""
         message, names = event.get(side, {}), self._headers[side].anywhere
         for name, value in message.get("headers", {}).items():
-            message["headers"][name] = MASK if name in names else self._masked_parameters(value)
+            message["headers"][name] = MASK if name in names else self._query.masked(value)
         if "body" not in message or not self._bodies[side].anywhere:
             return False
         if message.get("transfer_encoding") == "base64":
@@ -79,19 +78,18 @@ class Masks:
         message["body"] = self._bodies[side].masked(message["body"])
         return False
 
-    def _masked_parameters(self, text: str) -> str:
-        return masked_parameters(text, self._query.anywhere) if self._query.anywhere else text
-
 
 class Names:
     """Bare names and dotted paths, ready to be looked for."""
 
-    __slots__ = ("_paths", "anywhere")
+    __slots__ = ("_in_text", "_paths", "anywhere")
 
     def __init__(self, masks: Iterable[str]) -> None:
         lowered = [mask.lower() for mask in masks]
         self.anywhere = frozenset(lowered)
         self._paths = tuple(mask for mask in lowered if "." in mask)
+        words = "|".join(re.escape(mask.rpartition(".")[2]) for mask in sorted(self.anywhere))
+        self._in_text = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if words else None
 
     def masked(self, value: Any) -> Any:
         """``value`` in new containers, with MASK for what is named."""
@@ -102,53 +100,28 @@ class Names:
             return {name: self._item(name.lower(), item, paths) for name, item in value.items()}
         if isinstance(value, list):
             return [self._masked(item, paths) for item in value]
-        return value
+        return MASK if isinstance(value, str) and self._is_in_json(value) else value
 
     def _item(self, name: str, item: Any, paths: tuple[str, ...]) -> Any:
-        # A name may hold dots itself, as form fields do: a path matches it too.
-        if name in self.anywhere or name in paths:
+        if name in self.anywhere:
             return MASK
-        if not isinstance(item, (dict, list)):
-            return item
+        if "." in name or "[" in name:
+            # A name may be a path itself, as those of form fields are.
+            parts = [part for part in _PATH_DELIMITERS.split(name) if part and not part.isdecimal()]
+            name = ".".join(parts)
+            if not self.anywhere.isdisjoint(parts):
+                return MASK
+        if any(name == path or name.startswith(f"{path}.") for path in paths):
+            return MASK
         below = tuple(path[len(name) + 1 :] for path in paths if path.startswith(f"{name}."))
         return self._masked(item, below)
 
-
-def masked_parameters(text: str, names: frozenset[str], levels: int = _URL_LEVELS) -> str:
-    """A URL, or text with one in it, with MASK for the values of the parameters ``names`` (lower case)."""
-    if "=" not in text or levels == 0:
-        return text
-
-    def masked(found: re.Match[str]) -> str:
-        name, value = found.groups()
-        if _is_named(name, names):
-            return f"{name}={MASK}"
-        if ";" in value or "?" in value:
-            return f"{name}={_masked_within(value, names)}"
-        if "%3" not in value:
-            return found[0]
-        inner = unquote(value)
-        shown = masked_parameters(inner, names, levels - 1)
-        return found[0] if shown == inner else f"{name}={quote(shown, safe=MASK)}"
-
-    return _PARAMETER.sub(masked, text)
-
-
-def _masked_within(value: str, names: frozenset[str]) -> str:
-    """A value with parameters of its own: some servers separate by ``;``, and a URL may stand there as it is.
-
-    To others those characters are part of the value, so it is masked from the first that is named to its end.
-    """
-    parts = _INNER_DELIMITER.split(value)
-    for index, part in enumerate(parts):
-        name, equals, _ = part.partition("=")
-        if equals and _is_named(name, names):
-            return f"{''.join(parts[:index])}{name}={MASK}"
-    return value
-
-
-def _is_named(name: str, names: frozenset[str]) -> bool:
-    return unquote_plus(name).lower() in names
+    def _is_in_json(self, text: str) -> bool:
+        """Whether a text looks like JSON, or like a text of it, in which one of the names stands."""
+        if self._in_text is None or not text.lstrip(_BEFORE_JSON).startswith(("{", "[")):
+            return False
+        text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text.replace("\0", ""))
+        return self._in_text.search(text.lower()) is not None
 
 
 def unseen_bodies(event: Event, notes: Notes, ending: int) -> list[Side]:

@@ -1,6 +1,7 @@
 """Bodies: what is JSON, what is a form, and what stays bytes."""
 
 import base64
+import gzip
 import json
 import math
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moesifasgi.event.body import StoredBody, stored_body
+from moesifasgi.event.body import IN_THE_WORKER, Bounds, StoredBody, stored_body
 
 JSON_TYPE = {"content-type": "application/json"}
 
@@ -113,6 +114,31 @@ def test_a_wide_body_is_not_taken_for_a_deep_one():
 
 def test_the_last_of_repeated_keys_wins():
     assert stored(b'{"a":1,"a":2}').content == {"a": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"[" + b"0," * 20_000 + b"0]", "too_large"),
+        (b"[" + b"[]," * 333_000 + b"0]", "too_large"),
+        (json.dumps("x" * 300_000).encode(), "too_large"),
+        (b"[" + b"0," * 19_000 + b"0]", None),
+    ],
+)
+def test_a_body_beyond_its_bounds_is_stored_as_it_came(text, reason):
+    """1 kB of gzip held up the event loop for a second."""
+    raw = gzip.compress(text)
+    body = stored_body(raw, {**JSON_TYPE, "content-encoding": "gzip"}, bounds=IN_THE_WORKER)
+    assert body is not None
+    assert body.undecoded == reason
+    assert (body.transfer_encoding == "base64") is (reason is not None)
+    assert reason is None or base64.b64decode(body.content) == raw
+
+
+def test_values_are_counted_in_a_body_without_a_coding_too():
+    body = stored_body(b"[1,2,3]", JSON_TYPE, bounds=Bounds(values=2))
+    assert body is not None
+    assert (body.transfer_encoding, body.undecoded) == ("base64", "too_large")
 
 
 JSON_TEXT = st.recursive(

@@ -38,6 +38,35 @@ def test_a_form_body_is_stored_as_json_with_its_fields():
     assert (body.content, body.transfer_encoding) == ({"a": "1"}, "json")
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"password":"s"}\n{"password":"s"}',
+        b'{"password":"a=b",}',
+        b"%7B%22password%22%3A%22s%22%7D=",
+        b"<user><password>s</password></user>",
+        b'<user id="1"><password>s</password></user>',
+        b"cret&a=1",
+        b"a=1&b=2&pass",
+        b"a\nb=1",
+    ],
+)
+def test_what_is_declared_a_form_and_is_none_is_stored_whole(raw):
+    """The names of its fields would hold what a mask is for."""
+    body = stored_body(raw, {"content-type": "application/x-www-form-urlencoded"})
+    assert body is not None
+    assert body.transfer_encoding == "base64"
+    assert base64.b64decode(body.content) == raw
+
+
+def test_a_form_may_have_brackets_in_names_and_anything_in_values():
+    assert urlencoded_fields(b"a[b][]=%7B%22x%22%3A1%7D&c=<\n&&d=&") == {
+        "a[b][]": '{"x":1}',
+        "c": "<\n",
+        "d": "",
+    }
+
+
 def test_a_multipart_body_is_stored_as_json_with_its_fields():
     raw = PART % (b"a", b"1") + b"--b--\r\n"
     body = stored_body(raw, {"content-type": 'multipart/form-data; boundary="b"'})

@@ -1,12 +1,11 @@
 """Masks by name, over the event itself."""
 
 import copy
-import time
 from typing import Any
 
 import pytest
 
-from moesifasgi.event.masks import MASK, Masks, Names, masked_parameters, unseen_bodies, withhold
+from moesifasgi.event.masks import MASK, Masks, Names, unseen_bodies, withhold
 from moesifasgi.event.record import Ending
 
 
@@ -51,6 +50,10 @@ def hidden(given: dict[str, Any], **masks: tuple[str, ...]) -> dict[str, Any]:
             {"a": {"b": 1, "c": {"d": 2, "e": 3}}},
             {"a": {"b": MASK, "c": {"d": MASK, "e": 3}}},
         ),
+        (["password"], {"user[password]": "x", "password[]": "x", "user[0][password][]": "x"}, ...),
+        (["a.b"], {"a[b]": 1, "a[b][c]": 1, "a[0][b]": 1}, ...),
+        (["a.b.c"], {"a[b]": {"c": 1, "d": 2}}, {"a[b]": {"c": MASK, "d": 2}}),
+        (["a.b"], {"x[a][b]": 1, "a[c]": 2}, {"x[a][b]": 1, "a[c]": 2}),
         (["a"], "a", "a"),
         (["a"], 5, 5),
         ([], {"a": 1}, {"a": 1}),
@@ -59,45 +62,30 @@ def hidden(given: dict[str, Any], **masks: tuple[str, ...]) -> dict[str, Any]:
 def test_a_bare_name_counts_at_any_depth_and_a_path_from_the_root(masks: list[str], value: Any, masked: Any):
     before = copy.deepcopy(value)
 
-    assert Names(masks).masked(value) == masked
+    expected = dict.fromkeys(value, MASK) if masked is ... else masked
+    assert Names(masks).masked(value) == expected
     assert value == before
 
 
 @pytest.mark.parametrize(
-    ("text", "masked"),
+    "text",
     [
-        ("http://h/p?token=secret", "http://h/p?token=***"),
-        ("http://h/p?a=1&token=secret&b=2&token=secret", "http://h/p?a=1&token=***&b=2&token=***"),
-        ("http://h/p?%74oken=secret", "http://h/p?%74oken=***"),
-        ("http://h/p?TOKEN=secret", "http://h/p?TOKEN=***"),
-        ("http://h/p?user%5Bpin%5D=secret", "http://h/p?user%5Bpin%5D=***"),
-        ("http://h/p?token=secret;secret", "http://h/p?token=***"),
-        ("http://h/p?a=1;token=secret;secret&b=2", "http://h/p?a=1;token=***&b=2"),
-        ("http://h/p;token=secret?a=1", "http://h/p;token=***"),
-        ("http://h/p?token=se'cret\"secret", "http://h/p?token=***"),
-        ("http://h/cb#token=secret&a=1", "http://h/cb#token=***&a=1"),
-        ("0; url=http://h/p?token=secret", "0; url=http://h/p?token=***"),
-        ("<http://h/p?token=secret>; rel=next", "<http://h/p?token=*** rel=next"),
-        ("http://h/p?next=%2Fq%3Ftoken%3Dsecret", "http://h/p?next=%2Fq%3Ftoken%3D***"),
-        ("http://h/p?next=%2Fq%3Fx%3Dy", "http://h/p?next=%2Fq%3Fx%3Dy"),
-        ("http://h/p?mytoken=x&token_=y&token", "http://h/p?mytoken=x&token_=y&token"),
-        ("http://h/p?next=http://h/q?token=secret&b=2", "http://h/p?next=http://h/q?token=***&b=2"),
-        ("http://h/token", "http://h/token"),
-        ("", ""),
+        '{"password": "secret"}',
+        ' \n[{"a": {"Password": "secret"}}]',
+        '{"p\\u0061ssword": "secret"}',
+        '{"a": "{\\"password\\": \\"secret\\"}"}',
+        '"{\\"password\\": \\"secret\\"}"',
+        '{"password": "secret"',
     ],
 )
-def test_a_parameter_is_masked_wherever_it_stands(text: str, masked: str):
-    assert masked_parameters(text, frozenset({"token", "user[pin]"})) == masked
+def test_a_text_that_looks_like_json_and_holds_a_name_is_masked_whole(text: str):
+    assert Names(["password"]).masked(text) == MASK
+    assert Names(["user.password"]).masked({"a": [text], "b": "x"}) == {"a": [MASK], "b": "x"}
 
 
-@pytest.mark.parametrize(
-    "hostile", ["a=1;" * 50_000, "&" * 100_000, "?a" * 50_000, "%3D=%3D" * 20_000, "a" * 200_000]
-)
-def test_a_hostile_url_takes_linear_time(hostile: str):
-    begun = time.monotonic()
-    masked_parameters(f"http://h/?{hostile}=x", frozenset({"token"}))
-
-    assert time.monotonic() - begun < 1.0
+@pytest.mark.parametrize("text", ["my password", '{"passwords": 1}', "[1, 2]", "{", ""])
+def test_any_other_text_stays(text: str):
+    assert Names(["password"]).masked([text]) == [text]
 
 
 def test_headers_are_masked_by_name_on_their_own_side():

@@ -1,5 +1,7 @@
 """The user's functions: what may be one, what it gets, and what becomes of its answer."""
 
+import asyncio
+import contextvars
 import datetime
 import functools
 import logging
@@ -8,10 +10,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 from fastapi import FastAPI, Request
 from lab.one_worker import BACKENDS, Backend, OneWorker, asked
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+from starlette.background import BackgroundTask
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -458,3 +462,106 @@ def test_a_hook_runs_once_and_after_the_last_byte_of_the_response(worker: OneWor
     asked(noting, "GET", "/")
 
     assert order == ["http.response.start", "http.response.body", "hook", "after the response"]
+
+
+class Stop(BaseException):
+    pass
+
+
+ENDINGS = [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), Stop("a secret"), GeneratorExit()]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("error", ENDINGS, ids=repr)
+def test_what_ends_a_program_ends_neither_request_nor_event(
+    worker: OneWorker, error: BaseException, later: bool, backend: Backend, caplog: pytest.LogCaptureFixture
+):
+    """``sys.exit()`` in a hook ended the server, or the application's background task."""
+
+    def ends(request: Request, response: Response) -> str:
+        raise error
+
+    async def ends_later(request: Request, response: Response) -> str:
+        await anyio.lowlevel.checkpoint()
+        raise error
+
+    ran: list[bool] = []
+    hooks = {"IDENTIFY_USER": ends_later if later else ends, "IDENTIFY_COMPANY": lambda *pair: "c"}
+    answer = PlainTextResponse("hello", background=BackgroundTask(lambda: ran.append(True)))
+    asked(worker.wrap(answer, **hooks), "GET", "/", backend)
+
+    assert ran == [True]
+    assert (worker.event.get("user_id"), worker.event["company_id"]) == (None, "c")
+    assert worker.counted("hook_failed") == 1
+    assert "a secret" not in caplog.text
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+def test_what_a_hook_does_to_state_parameters_and_headers_stays_with_it(worker: OneWorker):
+    left: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope.update(state={"user": "ann"}, path_params={"a": 1}, session={"s": 1})
+        headers = list(scope["headers"])
+        await HELLO(scope, receive, send)
+        left.extend([scope["state"], scope["path_params"], scope["session"], scope["headers"] == headers])
+
+    def vandal(request: Request, response: Response) -> str:
+        request.state.user = "bob"
+        request.path_params["z"] = 1
+        request.session.clear()
+        request.headers.raw.clear()
+        response.headers["x-own"] = "1"
+        return "u"
+
+    def next_one(request: Request, response: Response) -> dict[str, Any]:
+        return {"user": request.state.user, "own": response.headers.get("x-own"), "n": len(request.headers)}
+
+    asked(worker.wrap(app, IDENTIFY_USER=vandal, GET_METADATA=next_one), "GET", "/", headers={"a": "b"})
+
+    assert left == [{"user": "ann"}, {"a": 1}, {"s": 1}, True]
+    metadata = worker.event["metadata"]
+    assert (metadata["user"], metadata["own"]) == ("ann", None)
+    assert metadata["n"] > 0
+
+
+def test_a_body_that_one_hook_streamed_is_there_for_the_next(worker: OneWorker):
+    async def streams(request: Request, response: Response) -> str:
+        return b"".join([part async for part in request.stream()]).decode()
+
+    asked(worker.wrap(echo, IDENTIFY_USER=streams, IDENTIFY_COMPANY=streams), "POST", "/", content=b"ann")
+
+    assert (worker.event["user_id"], worker.event["company_id"]) == ("ann", "ann")
+
+
+def test_a_context_variable_that_a_hook_sets_is_not_the_applications(worker: OneWorker):
+    tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="none")
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await HELLO(scope, receive, send)
+        seen.append(tenant.get())
+
+    def sets(request: Request, response: Response) -> None:
+        tenant.set("the hook's")
+
+    asked(worker.wrap(app, IDENTIFY_USER=sets), "GET", "/")
+
+    assert seen == ["none"]
+
+
+def yields(request: Request, response: Response) -> Any:
+    yield False
+
+
+async def yields_later(request: Request, response: Response) -> Any:
+    yield False
+
+
+@pytest.mark.parametrize("function", [yields, yields_later])
+def test_a_generator_is_no_answer_and_skips_nothing(worker: OneWorker, function: Any):
+    asked(worker.wrap(HELLO, SKIP=function), "GET", "/")
+
+    assert len(worker.events) == 1
+    assert worker.counted("hook_failed") == 1

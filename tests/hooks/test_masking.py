@@ -1,5 +1,6 @@
 """Masks in the worker: what they see, what leaves, and that nothing leaves where they fail."""
 
+import base64
 import gzip
 import json
 from typing import Any
@@ -10,6 +11,8 @@ from lab.one_worker import BACKENDS, Backend, OneWorker, asked
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
+from moesifasgi.errors import SettingsError
+from moesifasgi.settings import Settings
 from moesifasgi.wire.messages import Kind
 
 SECRET = "s3cr3t-hunter2"
@@ -322,3 +325,77 @@ def test_an_exchange_of_absurd_values_costs_its_event_and_no_more(worker: OneWor
 
     assert asked(worker.wrap(app, REQUEST_QUERY_MASKS=["a"]), "GET", "/").text == "x"
     assert worker.counted("dropped.internal_error") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "mask"),
+    [
+        *(
+            ("REQUEST_BODY_MASKS", mask)
+            for mask in ("$.a", "*.a", "a[].b", "a.0.b", ".a", "a.", "a;b", " ", "a. b", "body.a")
+        ),
+        ("RESPONSE_BODY_MASKS", "response.body.a"),
+        ("REQUEST_BODY_MASKS", "Request.Body.a"),
+        *(("REQUEST_QUERY_MASKS", mask) for mask in ("$a", "a*", "a;b", ".a", "a.", " ")),
+    ],
+)
+def test_a_mask_that_can_never_match_is_refused(key: str, mask: str):
+    with pytest.raises(SettingsError, match=key):
+        Settings.load({"APPLICATION_ID": "id", key: [mask]}, {})
+
+
+def test_white_space_around_a_mask_does_not_count():
+    given = {
+        "APPLICATION_ID": "id",
+        "REQUEST_BODY_MASKS": [" password", "body", "a.body.b"],
+        "REQUEST_QUERY_MASKS": ["q "],
+    }
+    masks = Settings.load(given, {}).masks
+
+    assert (masks.request_body, masks.request_query) == (("password", "body", "a.body.b"), ("q",))
+
+
+def test_a_refused_body_mask_is_told_where_its_path_starts():
+    with pytest.raises(SettingsError, match="start inside the body"):
+        Settings.load({"APPLICATION_ID": "id", "REQUEST_BODY_MASKS": ["body.password"]}, {})
+
+
+@pytest.mark.parametrize("masks", [{"MASK_EVENT_MODEL": mask}, {"REQUEST_BODY_MASKS": ["password"]}], ids=str)
+def test_a_body_with_too_many_values_is_withheld(worker: OneWorker, masks: Any):
+    """1 kB of gzip held up the event loop for a second."""
+    bomb = gzip.compress(b"[" + b"[]," * 333_000 + b"0]")
+    asked(
+        worker.wrap(answering(JSONResponse({"a": 1})), **masks),
+        "POST",
+        "/",
+        content=bomb,
+        headers={"content-type": "application/json", "content-encoding": "gzip"},
+    )
+
+    assert "body" not in worker.event["request"]
+    note = {"undecoded": "too_large", "withheld": True}
+    assert worker.event["metadata"]["moesif"]["request_body"] == note
+    assert worker.event["response"]["body"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", f'{{"password":"{SECRET}"}}\n{{"password":"{SECRET}"}}'),
+        ("application/x-www-form-urlencoded", f"user[password]={SECRET}&password[]={SECRET}"),
+        ("application/json", json.dumps(json.dumps({"password": SECRET}))),
+        (
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=a\r\nContent-Type: application/json\r\n\r\n"
+            f'{{"password":"{SECRET}"}}\r\n--b--\r\n',
+        ),
+    ],
+)
+def test_no_form_of_a_body_shows_what_is_masked(worker: OneWorker, content_type: str, body: str):
+    app = worker.wrap(answering(Response()), REQUEST_BODY_MASKS=["password"])
+    asked(app, "POST", "/", content=body, headers={"content-type": content_type})
+
+    assert worker.events
+    assert SECRET.encode() not in worker.wire
+    assert SECRET not in json.dumps(worker.event)
+    assert base64.b64encode(b'{"password"').decode()[:12] not in json.dumps(worker.event)

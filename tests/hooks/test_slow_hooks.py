@@ -1,7 +1,9 @@
 """Asynchronous functions that take their time: what waits for them, for how long, and how many may."""
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import time
 from typing import Any
 
@@ -357,3 +359,111 @@ def test_a_request_cancelled_while_the_loop_closes_is_recorded(
     assert worker.event["metadata"]["moesif"]["ending"] == "disconnected"
     assert len(waiting) == 0
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+@pytest.mark.parametrize("backend", LOOPS)
+def test_a_hook_that_takes_no_cancellation_is_left_behind(worker: OneWorker, backend: Backend):
+    """Its event waited for ever, and the loop was busy cancelling it."""
+    freed = asyncio.Event()
+
+    async def refuses(request: Any, response: Any) -> str:
+        while not freed.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await freed.wait()
+        return "too late"
+
+    async def main() -> None:
+        await one_request(worker.wrap(HELLO, IDENTIFY_USER=refuses, HOOK_TIMEOUT=TIMEOUT_S))
+        await waiting.drain(10.0)
+        assert len(worker.events) == 1
+        assert len(waiting) == 0
+        freed.set()
+
+    run(backend, main)
+
+    assert "user_id" not in worker.event
+    assert worker.counted("hook_timed_out") == 1
+
+
+def test_functions_left_behind_are_bounded(worker: OneWorker, monkeypatch: pytest.MonkeyPatch):
+    from moesifasgi import recorder
+
+    few = Waiting(max_events=1)
+    monkeypatch.setattr(recorder, "waiting", few)
+    freed = asyncio.Event()
+
+    async def refuses(request: Any, response: Any) -> None:
+        while not freed.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await freed.wait()
+
+    async def main() -> None:
+        app = worker.wrap(HELLO, IDENTIFY_USER=refuses, HOOK_TIMEOUT=TIMEOUT_S)
+        await one_request(app)
+        await few.drain(10.0)
+        await one_request(app)
+        freed.set()
+
+    asyncio.run(main())
+
+    assert (worker.counted("hook_timed_out"), worker.counted("hook_crowded_out")) == (1, 1)
+
+
+def test_after_the_limit_of_a_shutdown_no_function_is_called(worker: OneWorker):
+    """500 events, each with 10 ms of a synchronous hook, took 5 s more."""
+    called: list[Any] = []
+    app = worker.wrap(
+        PlainTextResponse("a secret"),
+        IDENTIFY_USER=sleeps,
+        GET_METADATA=lambda *pair: called.append(pair),
+        MASK_EVENT_MODEL=lambda event: called.append(event),
+        HOOK_TIMEOUT=60,
+    )
+
+    async def main() -> None:
+        for _ in range(3):
+            await one_request(app)
+        await waiting.drain(TIMEOUT_S)
+        assert worker.difference == 0
+
+    asyncio.run(main())
+
+    assert called == []
+    assert [event["response"].get("body") for event in worker.events] == [None] * 3
+    assert (worker.counted("hook_timed_out"), worker.counted("withheld")) == (9, 3)
+
+
+def test_a_loop_closed_without_cancelling_keeps_no_event(worker: OneWorker):
+    app = worker.wrap(HELLO, IDENTIFY_USER=sleeps, HOOK_TIMEOUT=60)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(one_request(app))
+    loop.close()
+    assert worker.events == []
+
+    asyncio.run(waiting.drain(TIMEOUT_S))
+
+    assert len(worker.events) == 1
+    assert len(waiting) == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_awaitable_that_is_crowded_out_is_let_go_of_without_a_warning(
+    worker: OneWorker, monkeypatch: pytest.MonkeyPatch
+):
+    from moesifasgi import recorder
+
+    class Wrapped:
+        def __init__(self, *pair: Any) -> None:
+            self._inside = ann(*pair)
+
+        def __await__(self) -> Any:
+            return self._inside.__await__()
+
+    monkeypatch.setattr(recorder, "waiting", Waiting(max_events=0))
+    unraisable: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", unraisable.append)
+    asked(worker.wrap(HELLO, IDENTIFY_USER=Wrapped), "GET", "/")
+    gc.collect()
+
+    assert unraisable == []
+    assert worker.counted("hook_crowded_out") == 1
