@@ -17,7 +17,7 @@ from moesifasgi.wire.messages import SESSION_BYTES, Event, Hello, Kind
 COMMIT_BYTES = 512 * 1024
 """Commit as soon as so much waits: about one read of every peer of a busy server."""
 COMMIT_AFTER_S = 0.02
-"""Commit as soon as something has waited so long: an idle server's event is acknowledged within it."""
+"""Commit as soon as something has waited so long; when workers hear of it, ``receiver.acks`` decides."""
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 """While the spool refuses, peers are not read beyond this; their rings hold the rest."""
 MAX_BASE = 1 << 62
