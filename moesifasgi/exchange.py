@@ -8,6 +8,7 @@ takes whatever an application can send: what breaks the ASGI specification is th
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
+from moesifasgi.event.content_types import ContentTypes
 from moesifasgi.event.record import Ending, Record
 
 Message = MutableMapping[str, Any]
@@ -73,6 +74,7 @@ class Exchange:
 
     __slots__ = (
         "_client",
+        "_content_types",
         "_disconnected",
         "_ending",
         "_error",
@@ -119,6 +121,13 @@ class Exchange:
         self._disconnected = False
         self._ending = Ending.ABANDONED
         self._error: str | None = None
+        self._content_types: ContentTypes | None = None
+
+    def record_only(self, content_types: ContentTypes) -> None:
+        """Leave out bodies of other types, or of none. To be called before the first message."""
+        self._content_types = content_types
+        if not content_types.admit(_pairs(self._request_headers)):
+            self.request_body.limit_bytes = None
 
     @property
     def response_started(self) -> bool:
@@ -178,6 +187,9 @@ class Exchange:
         if kind == "http.response.start":
             self._status = message.get("status")
             self._response_headers = _pairs(message.get("headers"))
+            types = self._content_types
+            if types is not None and not types.admit(self._response_headers):
+                self.response_body.limit_bytes = None
             self._trailers_follow = bool(message.get("trailers"))
         elif kind == "http.response.trailers":
             self._response_headers = [*self._response_headers, *_pairs(message.get("headers"))]

@@ -119,6 +119,8 @@ class _Tap(Exchange):
             recorder.request_limit_bytes,
             recorder.response_limit_bytes,
         )
+        if recorder.content_types is not None:
+            self.record_only(recorder.content_types)
         self._recorder = recorder
         self._receive = receive
         self._send = send

@@ -15,6 +15,7 @@ from typing import Any
 import msgpack
 
 from moesifasgi.channel import Channel
+from moesifasgi.event.content_types import ContentTypes
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Exchange, Scope
 from moesifasgi.pipeline import Content, Pipeline
@@ -61,6 +62,8 @@ class Recorder:
         self.application_id = settings.delivery.application_id
         self.request_limit_bytes = capture.max_body_bytes if capture.log_request_body else None
         self.response_limit_bytes = capture.max_body_bytes if capture.log_response_body else None
+        self.content_types = ContentTypes(capture.log_content_types) if capture.log_content_types else None
+        """The only ones whose bodies are recorded; None: all."""
         self.identifies = not capture.disabled_transaction_id
         """Whether responses carry their transaction id."""
         self._key = channel.register(settings.application())

@@ -344,7 +344,9 @@ class CaptureSettings:
     exclude_paths: tuple[str, ...] = _setting("EXCLUDE_PATHS", (), _list_of(_URL_PATHS))
     """Paths that are not recorded; `*` stands for any characters, as in `/health*`."""
     log_content_types: tuple[str, ...] = _setting("LOG_CONTENT_TYPES", (), _list_of(_MEDIA_TYPES))
-    """Media types whose bodies are recorded, such as `application/json` or `text/*`; empty: all."""
+    """Media types whose bodies are recorded, such as `application/json` or `text/*`; a body that names no type
+    is none of them. Empty: all.
+    """
     sample_rate: float = _setting("SAMPLE_RATE", 100.0, _number(0, 100, "a percentage"))
     """Percentage of exchanges that are looked at, before the dashboard's own rate."""
     sampling: SamplingOrder = _setting("SAMPLING", SamplingOrder.DOCUMENTED, _one_of(SamplingOrder))
@@ -493,12 +495,11 @@ class Settings:
 
     def unavailable(self) -> list[str]:
         """Faults of what this version cannot obey, and without which it would ship what was not wanted."""
-        shipper, capture = self.shipper, self.capture
+        shipper = self.shipper
         asked = {
             "SHIPPER": shipper.handle is not None,
             "TRANSPORT 'queue'": shipper.transport is Transport.QUEUE,
             "OFFLINE_FILE": shipper.offline_file is not None,
-            "LOG_CONTENT_TYPES": bool(capture.log_content_types),
         }
         return [f"{key}: not available in this version" for key, is_asked in asked.items() if is_asked]
 

@@ -522,6 +522,10 @@ def test_a_rate_of_nothing_records_nothing(worker: Worker):
         ({"LOG_REQUEST_BODY": False}, None, b"out"),
         ({"LOG_RESPONSE_BODY": False}, b"in", None),
         ({"MAX_BODY_SIZE": 1}, b"i", b"o"),
+        ({"LOG_CONTENT_TYPES": ["text/*"]}, None, b"out"),
+        ({"LOG_CONTENT_TYPES": ["application/json"]}, b"in", None),
+        ({"LOG_CONTENT_TYPES": ["application/*", "text/plain"]}, b"in", b"out"),
+        ({"LOG_CONTENT_TYPES": ["text/*"], "LOG_BODY": False}, None, None),
     ],
 )
 def test_bodies_are_recorded_as_the_settings_say(
@@ -531,7 +535,9 @@ def test_bodies_are_recorded_as_the_settings_say(
         await receive()
         await PlainTextResponse("out")(scope, receive, send)
 
-    run(worker.wrap(app, **settings), Server({"type": "http.request", "body": b"in"}), method="POST")
+    declared = [(b"content-type", b"application/json; charset=utf-8")]
+    server = Server({"type": "http.request", "body": b"in"})
+    run(worker.wrap(app, **settings), server, method="POST", headers=declared)
 
     assert (worker.record.request_body, worker.record.response_body) == (request_body, response_body)
     assert (worker.record.request_body_size, worker.record.response_body_size) == (2, 3)
