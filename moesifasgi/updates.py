@@ -19,6 +19,7 @@ _REQUIRED = {
     Kind.SUBSCRIPTION: ("subscription_id", "company_id", "status"),
     Kind.ACTION: ("action_name",),
 }
+_IDS = ("user_id", "company_id", "subscription_id")
 
 
 class Updates:
@@ -100,4 +101,5 @@ def _content(update: Update) -> dict[str, Any]:
     content = jsonable(update)
     if not isinstance(content, dict):
         raise ValueError(f"expected a dict, its JSON or a moesifapi model, got {type(update).__name__}")
-    return content
+    # The collector's ids are texts; a database's are often numbers.
+    return content | {name: str(content[name]) for name in _IDS if type(content.get(name)) is int}

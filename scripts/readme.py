@@ -1,4 +1,6 @@
-"""Write into README what is made elsewhere: the table of settings; ``bench.py --readme`` writes its own.
+"""Write into the documents what is made elsewhere: README's table of settings, and docs/what-is-recorded.md.
+
+``bench.py --readme`` writes its own table.
 
 python scripts/readme.py
 """
@@ -7,7 +9,9 @@ from pathlib import Path
 
 from moesifasgi.settings import markdown_table
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+WHAT_IS_RECORDED = ROOT / "docs" / "what-is-recorded.md"
 
 
 def replace_section(name: str, text: str) -> None:
@@ -22,4 +26,8 @@ def replace_section(name: str, text: str) -> None:
 
 
 if __name__ == "__main__":
+    # Here: other programs want only the above, and the cases need every content coding's library.
+    from recorded.page import page
+
     replace_section("settings", markdown_table())
+    WHAT_IS_RECORDED.write_text(page(), "utf-8")

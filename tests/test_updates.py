@@ -98,6 +98,18 @@ def test_a_model_of_moesifapi_is_taken(updated: Updated, kind: Kind, model: Any,
 
 
 @each_kind
+def test_an_id_that_is_a_number_becomes_a_text(updated: Updated, kind: Kind):
+    """A20: ids that were no texts matched nothing; the collector's are texts."""
+    numbers = {"user_id": 7, "company_id": 0, "subscription_id": -1}
+
+    updated.call(kind, {**CALLS[kind][2], **numbers, "metadata": {"n": 7}})
+
+    ((_, content),) = updated.offered
+    assert {name: content[name] for name in numbers} == {name: str(id_) for name, id_ in numbers.items()}
+    assert content["metadata"] == {"n": 7}
+
+
+@each_kind
 def test_a_batch_is_one_update_each_whatever_it_comes_as(updated: Updated, kind: Kind):
     content = CALLS[kind][2]
     for batch in ([content, json.dumps(content)], json.dumps([content] * 2), (content for _ in range(2))):

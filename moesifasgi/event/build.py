@@ -8,6 +8,7 @@ Where an event shows less than what happened, it says so in its metadata under `
     request_body, response_body   cut_at_bytes and size_bytes, read_bytes (the application left the rest
                                   unread), undecoded (why a content coding is still on it, or too_large)
     ending, error                 how an exchange ended that did not complete, and the exception's class
+    cut                           the shipper's word on an event that was too large without its bodies
 """
 
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ NOTES_KEY = "moesif"
 """Where in an event's metadata its notes stand. A user's own value there is kept."""
 STATUS_OF_A_FAILURE = 500
 """What the server answers for an application that raised before its response started."""
+UNKNOWN_METHOD = "UNKNOWN"
+"""Where the server gave none; the collector requires one."""
 _EPOCH = datetime(1970, 1, 1)
 
 Notes = dict[str, Any]
@@ -49,7 +52,7 @@ def build_noted(
     event: dict[str, Any] = {
         "request": _request(record, application, headers, notes, bounds),
         "response": _response(record, notes, bounds),
-        "transaction_id": well_formed(record.transaction_id),
+        "transaction_id": record.transaction_id,
         "user_id": _user_id(record, application, headers),
         "company_id": _text(record.company_id),
         "session_token": _text(record.session_token),
@@ -76,21 +79,23 @@ def is_unread(record: Record, headers: Mapping[str, str]) -> bool:
 def _request(
     record: Record, application: Application, headers: dict[str, str], notes: Notes, bounds: Bounds
 ) -> dict[str, Any]:
-    request = {
-        "time": _iso(record.started_at),
-        "uri": request_uri(record, headers.get("host")),
-        "verb": well_formed(record.method),
-        "headers": headers,
-        "api_version": _text(application.api_version),
-        "ip_address": client_ip(headers, record.client, application.trusted_proxies),
-    }
+    request = _present(
+        {
+            "time": _iso(record.started_at),
+            "uri": request_uri(record, headers.get("host")),
+            "verb": well_formed(record.method) or UNKNOWN_METHOD,
+            "headers": headers,
+            "api_version": _text(application.api_version),
+            "ip_address": client_ip(headers, record.client, application.trusted_proxies),
+        }
+    )
     body = record.request_body
     if body is not None:
         note = {"read_bytes": record.request_body_size} if is_unread(record, headers) else {}
         request |= _body(body, record.request_body_size, headers, note, bounds)
         if note:
             notes["request_body"] = note
-    return _present(request)
+    return request
 
 
 def _response(record: Record, notes: Notes, bounds: Bounds) -> dict[str, Any] | None:

@@ -30,7 +30,7 @@ _MAX_ADDRESS_CHARACTERS = 80
 """An IPv6 address with brackets, zone and port is shorter; what is longer is no address, and not cached."""
 _CACHED_ADDRESSES = 4096
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", re.ASCII)
-_FORWARDED_FOR = re.compile(r'(?:^|[;,\s])for=(?:"([^"]*)"|([^\s;,"]*))', re.IGNORECASE)
+_FORWARDED_PAIR = re.compile(r'([^\s;="]+)=(?:"([^"]*)"|([^\s;"]*))')
 
 Network = IPv4Network | IPv6Network
 
@@ -92,10 +92,21 @@ def _first_valid(hops: Iterable[str]) -> str | None:
 
 def _hops(name: str, value: str) -> list[str]:
     """The header's hops as they stand, from the client on."""
-    if name != "forwarded":
-        return value.split(",")
-    named = [quoted or token for quoted, token in _FORWARDED_FOR.findall(value)]
-    return named or value.split(",")
+    hops = value.split(",")
+    return [_forwarded_for(hop) for hop in hops] if name == "forwarded" else hops
+
+
+def _forwarded_for(element: str) -> str:
+    """Whom one element of RFC 7239 names; empty where it names nobody.
+
+    No address or name of a host holds a comma, so an element with half a quoted text was made to hide one.
+    """
+    if "=" not in element:
+        return element
+    if element.count('"') % 2:
+        return ""
+    pairs = _FORWARDED_PAIR.findall(element)
+    return next((quoted or token for name, quoted, token in pairs if name.lower() == "for"), "")
 
 
 def _behind_proxies(headers: Mapping[str, str], peer: str | None, proxies: tuple[str, ...]) -> str | None:

@@ -18,6 +18,8 @@ MAX_MEMBERS = 100
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 _ZSTD_MAX_WINDOW_BYTES = 8 << 20
 """RFC 9659: no HTTP client needs to accept more."""
+_BROTLI_MAX_WINDOW_BITS = 22
+"""4 MB, the default of encoders. A decoder fills its window before it heeds a bound: 16 MB take 40 ms."""
 _ZSTD_PIECE_BYTES = 128
 """zstd cannot stop at a size: 4 bytes can be a block of 128 kB, so a piece costs at most 4 MB."""
 
@@ -84,6 +86,8 @@ def _inflate(body: bytes, window_bits: int, max_bytes: int) -> tuple[bytes, byte
 
 def _brotli(body: bytes, max_bytes: int) -> bytes:
     brotli = _bounded_brotli()
+    if _brotli_window_bits(body) > _BROTLI_MAX_WINDOW_BITS:
+        raise Undecodable("too_large")
     stream = brotli.Decompressor()
     try:
         content: bytes = stream.process(body, output_buffer_limit=max_bytes + 1)
@@ -94,6 +98,12 @@ def _brotli(body: bytes, max_bytes: int) -> bytes:
     if not stream.is_finished():
         raise Undecodable("damaged")
     return content
+
+
+def _brotli_window_bits(body: bytes) -> int:
+    """By the first byte (RFC 7932, 9.1); of windows below 18 bits only that they are."""
+    first = body[0] if body else 0
+    return 17 + (first >> 1 & 7) if first & 1 else 17
 
 
 @lru_cache(maxsize=1)

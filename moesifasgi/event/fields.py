@@ -3,6 +3,7 @@
 A Record from our own worker always passes. One that does not was damaged or made up, and costs only itself.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from types import NoneType
@@ -49,6 +50,7 @@ _ALLOWED: dict[str, tuple[type, ...]] = {
     "blocked_by": _OPTIONAL_TEXT,
 }
 _ENDINGS = frozenset(Ending)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def check_fields(record: Record) -> None:
@@ -76,8 +78,8 @@ def _check_address(name: str, address: Sequence[object] | None) -> None:
 
 
 def _check_values(record: Record) -> None:
-    if not record.transaction_id:
-        raise ValueError("a record's transaction_id is not empty")
+    if not _UUID.fullmatch(record.transaction_id):
+        raise ValueError("a record's transaction_id is a UUID of 36 characters")
     if record.direction not in DIRECTIONS:
         raise ValueError("a record's direction is Incoming, Outgoing or Internal")
     if record.weight < 1:

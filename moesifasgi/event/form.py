@@ -8,9 +8,9 @@ The standard library's ``email`` parses multipart line by line and follows neste
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from moesifasgi.event.headers import media_type
 
@@ -53,13 +53,25 @@ def _field(part: bytes) -> tuple[str, Any]:
         raise ValueError("a part of a multipart form has headers and a content")
     headers = _part_headers(head)
     disposition, parameters = media_type(headers.get("content-disposition", ""))
-    if disposition != "form-data" or "name" not in parameters:
+    name = _parameter(parameters, "name")
+    if disposition != "form-data" or name is None:
         raise ValueError("a part of a multipart form has a name")
-    if "filename" not in parameters:
-        return parameters["name"], content.decode("utf-8", "replace")
+    # filename, filename* and filename*0: some clients write only the second.
+    if not any(each.startswith("filename") for each in parameters):
+        return name, content.decode("utf-8", "replace")
     content_type = headers.get("content-type", "application/octet-stream")
-    file = {"filename": parameters["filename"], "content_type": content_type, "size": len(content)}
-    return parameters["name"], file
+    filename = _parameter(parameters, "filename") or ""
+    return name, {"filename": filename, "content_type": content_type, "size": len(content)}
+
+
+def _parameter(parameters: Mapping[str, str], name: str) -> str | None:
+    """A parameter, or its extended form ``name*=UTF-8''%E2%82%AC`` (RFC 8187), which goes first."""
+    extended = parameters.get(f"{name}*")
+    if extended is None:
+        return parameters.get(name)
+    charset, _, rest = extended.partition("'")
+    encoding = "latin-1" if charset.lower() == "iso-8859-1" else "utf-8"
+    return unquote(rest.partition("'")[2], encoding, "replace")
 
 
 def _part_headers(head: bytes) -> dict[str, str]:

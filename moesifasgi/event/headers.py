@@ -12,7 +12,7 @@ from moesifasgi.event.record import Headers
 
 _MAX_VALUE_CHARACTERS = 1024
 """How much of a value is searched for parameters; RFC 7578 forms and charsets need far less."""
-_PARAMETER = re.compile(r';\s*([\w.!#$&+^`-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.ASCII)
+_PARAMETER = re.compile(r';\s*([\w.!#$&*+^`-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.ASCII)
 _ESCAPED = re.compile(r"\\(.)")
 
 

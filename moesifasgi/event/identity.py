@@ -10,6 +10,9 @@ from typing import Any
 
 from moesifasgi.event.jsonable import well_formed
 
+MAX_USER_ID_CHARACTERS = 1000
+"""OpenID Connect allows a subject 255. A longer one is there to fill the event, and names nobody."""
+
 
 def user_id_from(headers: Mapping[str, str], names: Iterable[str], field: str) -> str | None:
     """The user's id by the first of the headers ``names`` that has one; None if none has.
@@ -26,7 +29,7 @@ def user_id_from(headers: Mapping[str, str], names: Iterable[str], field: str) -
         if value:
             # Repeated fields arrive joined; neither tokens nor base64 have a comma.
             found = _user_id(value.partition(",")[0].strip(), field)
-            if found:
+            if found and len(found) <= MAX_USER_ID_CHARACTERS:
                 return well_formed(found)
     return None
 

@@ -14,20 +14,26 @@ loaded only when the function is set.
 """
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from moesifapi.models import EventModel, EventRequestModel, EventResponseModel
 
+from moesifasgi.event.client_ip import parsed_address
 from moesifasgi.event.fields import DIRECTIONS
-from moesifasgi.event.jsonable import jsonable, well_formed
+from moesifasgi.event.jsonable import MAX_INT, MIN_INT, jsonable, well_formed
 
 Event = dict[str, Any]
 
 MAX_BODY_NODES = 1_000_000
 """Values within a masked body: as many as the largest body that is decoded can have."""
 _TEXTS = ("user_id", "company_id", "session_token", "blocked_by", "tags")
+_HAS_HOST = re.compile(r"https?://[^/?#\s\x00-\x1f\x7f]")
+_NOT_IN_URIS = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 def model_of(event: Event) -> Any:
@@ -51,7 +57,7 @@ def event_of(answer: object, event: Event) -> Event:
         **event,
         "request": _request(answer.request, event["request"]),
         "direction": answer.direction if answer.direction in DIRECTIONS else event["direction"],
-        "weight": answer.weight if _is_weight(answer.weight) else event["weight"],
+        "weight": answer.weight if _is_int(answer.weight, 1) else event["weight"],
         "metadata": jsonable(answer.metadata) if isinstance(answer.metadata, Mapping) else None,
         **{name: _text(getattr(answer, name)) for name in _TEXTS},
     }
@@ -70,12 +76,12 @@ def _shown(message: Mapping[str, Any]) -> Any:
 
 def _request(model: Any, was: Event) -> Event:
     made = {
-        "time": model.time if isinstance(model.time, str) else was["time"],
+        "time": model.time if _is_time(model.time) else was["time"],
         "uri": _uri(model.uri, was["uri"]),
         "verb": _text(model.verb) or was["verb"],
         "headers": _headers(model.headers),
         "api_version": _text(model.api_version),
-        "ip_address": _text(model.ip_address),
+        "ip_address": _address(model.ip_address),
     }
     return _present(made) | _body(model, was)
 
@@ -84,10 +90,10 @@ def _response(model: Any, was: Event) -> Event:
     if not isinstance(model, EventResponseModel):
         raise ValueError("the model's response is an EventResponseModel")
     made = {
-        "time": model.time if isinstance(model.time, str) else was["time"],
-        "status": model.status if type(model.status) is int else was["status"],
+        "time": model.time if _is_time(model.time) else was["time"],
+        "status": model.status if _is_int(model.status, MIN_INT) else was["status"],
         "headers": _headers(model.headers),
-        "ip_address": _text(model.ip_address),
+        "ip_address": _address(model.ip_address),
     }
     return _present(made) | _body(model, was)
 
@@ -114,8 +120,8 @@ def _stored(was: Event) -> Event:
 
 def _uri(uri: object, was: str) -> str:
     """A URI that is none was hidden by the function: what stays is where the request went, not what for."""
-    if isinstance(uri, str) and uri.startswith(("http://", "https://")):
-        return well_formed(uri)
+    if isinstance(uri, str) and _HAS_HOST.match(uri):
+        return _NOT_IN_URIS.sub(lambda found: quote(found[0]), well_formed(uri))
     return "/".join(was.split("/", 3)[:3]) + "/"
 
 
@@ -133,8 +139,20 @@ def _text(value: object) -> str | None:
     return str(value) if type(value) in (int, float) else None
 
 
-def _is_weight(value: object) -> bool:
-    return type(value) is int and value >= 1
+def _address(value: object) -> str | None:
+    """What is no address was written there to hide one."""
+    return parsed_address(value) if isinstance(value, str) else None
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and "T" in value and bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def _is_int(value: object, least: int) -> bool:
+    return type(value) is int and least <= value <= MAX_INT
 
 
 def _is_base64(body: object) -> bool:

@@ -5,12 +5,20 @@ stays as it is) or left out: the result is always ASCII text with a scheme, a ho
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
+from moesifasgi.event.client_ip import parsed_address
 from moesifasgi.event.record import Record
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_HOST = re.compile(
+    r"(?:(?=[^:]{1,253}(?::|$))(?:[A-Za-z0-9_~-]+\.)*[A-Za-z0-9_~-]+\.?|\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\])"
+    r"(?::([0-9]{1,5}))?"
+)
+_MAX_HOST_CHARACTERS = 260
+"""What is longer is no host, and not cached."""
+_MAX_PORT = 65_535
 _ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 _PATH_SAFE = "/:@!$&'()*+,;=~"
 _RAW_PATH_SAFE = _PATH_SAFE + "%"
@@ -28,7 +36,7 @@ def request_uri(record: Record, host_header: str | None) -> str:
 
 
 def _host(header: str | None, server: tuple[str, int | None] | None, scheme: str) -> str:
-    if header and _HOST.fullmatch(header):
+    if header and _is_host(header):
         return header
     if server is None:
         return "localhost"
@@ -37,7 +45,20 @@ def _host(header: str | None, server: tuple[str, int | None] | None, scheme: str
     if port is not None and port != _DEFAULT_PORTS[scheme]:
         host = f"{host}:{port}"
     # A server on a Unix socket has the socket's path as its name.
-    return host if _HOST.fullmatch(host) else "localhost"
+    return host if _is_host(host) else "localhost"
+
+
+def _is_host(text: str) -> bool:
+    return len(text) <= _MAX_HOST_CHARACTERS and _is_host_and_port(text)
+
+
+@lru_cache(maxsize=256)
+def _is_host_and_port(text: str) -> bool:
+    """What a strict reader of URIs takes: a name, an IPv4 address or an IPv6 address in brackets."""
+    found = _HOST.fullmatch(text)
+    if found is None or int(found[2] or 0) > _MAX_PORT:
+        return False
+    return found[1] is None or parsed_address(found[1]) is not None
 
 
 def _path(record: Record) -> str:

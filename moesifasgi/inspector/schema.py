@@ -18,7 +18,7 @@ Fault = tuple[str, str]
 """Where, relative to the value that was checked (``.request.time``), and what was expected there."""
 Check = Callable[[Any], Sequence[Fault]]
 
-_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+")
+_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+[^\s\x00-\x1f\x7f]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _JSON_NAMES = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
 
@@ -150,7 +150,7 @@ def _texts(*names: str) -> dict[str, Check]:
 
 _TIME = _matching(_is_time, "an ISO 8601 time")
 _ADDRESS = _matching(_is_address, "an IP address")
-_URI = _matching(_ABSOLUTE_URI.match, "an absolute URI with scheme and host")
+_URI = _matching(_ABSOLUTE_URI.fullmatch, "an absolute URI with scheme and host")
 _TRANSACTION_ID = _matching(_UUID.fullmatch, "a UUID of 36 characters")
 
 _MESSAGE: dict[str, Check] = {

@@ -171,6 +171,16 @@ def test_an_absent_body_is_left_out_and_nothing_is_said(record, body):
     assert "metadata" not in event
 
 
+def test_a_body_of_json_null_is_there_on_both_sides(record):
+    event = built(
+        record._replace(
+            request_body=b"null", request_body_size=4, response_body=b"null", response_body_size=4
+        )
+    )
+    for side in (event["request"], event["response"]):
+        assert (side["body"], side["transfer_encoding"]) == (None, "json")
+
+
 def test_a_body_that_is_not_to_be_recorded_is_not_spoken_of(record):
     changed = record._replace(
         request_body=None, request_complete=False, response_body=None, response_body_size=10**9
@@ -265,12 +275,20 @@ def test_metadata_that_cannot_be_stored_costs_only_itself(record):
     assert event["metadata"] == {"b": "/w==", "c": None, "d": "\ufffd", "5": str(10**30)}
 
 
-@pytest.mark.parametrize(
-    "field", ["method", "transaction_id", "user_id", "company_id", "session_token", "blocked_by"]
-)
+@pytest.mark.parametrize("field", ["method", "user_id", "company_id", "session_token", "blocked_by"])
 def test_a_lone_surrogate_in_any_text_is_replaced(record, field):
     event = built(record._replace(**{field: "a\ud800"}))
     assert "a\ufffd" in {**event, **event["request"]}.values()
+
+
+@pytest.mark.parametrize("transaction_id", ["", "t", "a" * 36, "0af76519-16cd-43dd-8448-eb211c80319c\n"])
+def test_a_transaction_id_that_is_no_uuid_was_damaged(record, transaction_id):
+    with pytest.raises(ValueError, match="UUID of 36 characters"):
+        build_event(record._replace(transaction_id=transaction_id), APPLICATION)
+
+
+def test_a_request_without_a_method_has_a_verb_all_the_same(record):
+    assert built(record._replace(method=""))["request"]["verb"] == "UNKNOWN"
 
 
 @pytest.mark.parametrize(

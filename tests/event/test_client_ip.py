@@ -77,6 +77,10 @@ def test_a_header_without_an_address_does_not_hide_the_next_one():
         ('for="_gazonk"', "10.0.0.1"),
         ("192.0.2.60", "192.0.2.60"),
         ("notfor=192.0.2.60", "10.0.0.1"),
+        ('for="[2001:db8::1]:4711";proto=https, for=_hidden, for=unknown', "2001:db8::1"),
+        ('FOR="192.0.2.60:80"; PROTO=https', "192.0.2.60"),
+        ('for="[fe80::1%25eth0]:1"', "fe80::1"),
+        ('for="192.0.2.60', "10.0.0.1"),
     ],
 )
 def test_the_standard_forwarded_header_is_understood(value, address):
@@ -112,6 +116,22 @@ def test_trusted_hops_of_the_forwarded_header_are_walked_too():
         client_ip({"forwarded": 'for=1.1.1.1, for="203.0.113.7:1", for=10.0.0.2'}, PEER, OURS)
         == "203.0.113.7"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ('for=1.1.1.1;x=", for=203.0.113.7;proto=https', "203.0.113.7"),
+        ('for=203.0.113.7;host="a, for=1.1.1.1"', "10.0.0.1"),
+        ('host="a;for=1.1.1.1";for=203.0.113.7', "203.0.113.7"),
+        ("for=1.1.1.1, proto=https", "10.0.0.1"),
+        ("for=1.1.1.1, for=_hidden", "10.0.0.1"),
+        ('for=1.1.1.1, for="[2001:db8::1]:4711";proto=https', "2001:db8::1"),
+    ],
+)
+def test_a_quoted_text_of_a_forwarded_header_hides_and_adds_no_hop(value, address):
+    """A16: a proxy copies what the client wrote, Host for one, into quoted texts of its own element."""
+    assert client_ip({"forwarded": value}, PEER, OURS) == address
 
 
 def test_a_dual_stack_peer_is_trusted_by_its_ipv4_network():

@@ -108,6 +108,23 @@ def test_a_zstd_window_that_no_browser_would_accept_is_refused():
     assert reason(stream.compress(TEXT) + stream.flush(), "zstd") == "damaged"
 
 
+@pytest.mark.parametrize("bits", range(10, 23))
+def test_a_brotli_window_up_to_the_default_of_encoders_is_read(bits):
+    assert decoded(brotli.compress(TEXT, quality=5, lgwin=bits), "br") == TEXT
+
+
+@pytest.mark.parametrize("bits", [23, 24])
+def test_a_larger_brotli_window_is_refused(bits):
+    """A8: a decoder fills its window before it heeds a bound, so that 150 bytes took 40 ms."""
+    assert reason(brotli.compress(TEXT, quality=5, lgwin=bits), "br") == "too_large"
+
+
+def test_what_follows_a_small_brotli_window_is_not_taken_for_its_size():
+    stream = brotli.Compressor(quality=5, lgwin=16)
+    flushed_first = stream.flush() + stream.process(TEXT) + stream.finish()
+    assert decoded(flushed_first, "br") == TEXT
+
+
 def test_padding_after_a_gzip_member_is_ignored():
     assert decoded(gzip.compress(TEXT) + bytes(10), "gzip") == TEXT
 

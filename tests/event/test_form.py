@@ -32,6 +32,24 @@ def test_a_file_is_described_without_its_content():
     assert multipart_fields(b"preamble\r\n" + FILE + b"--b--", "b") == {"f": described}
 
 
+@pytest.mark.parametrize(
+    ("parameters", "filename"),
+    [
+        ("filename*=UTF-8''%e2%82%ac.txt", "€.txt"),
+        ("filename*=iso-8859-1'en'%A3.txt", "£.txt"),
+        ("filename=\"a.txt\"; filename*=UTF-8''%C3%A4.txt", "ä.txt"),
+        ("filename*=UTF-8''%FF", "\ufffd"),
+        ("filename*0=a; filename*1=b", ""),
+        ('filename=""', ""),
+    ],
+)
+def test_a_file_is_known_by_any_form_of_its_name(parameters, filename):
+    """Its whole content was stored as the text of a field."""
+    head = f"--b\r\nContent-Disposition: form-data; name*=UTF-8''%C3%A9; {parameters}\r\n\r\nx\r\n--b--"
+    described = {"filename": filename, "content_type": "application/octet-stream", "size": 1}
+    assert multipart_fields(head.encode(), "b") == {"é": described}
+
+
 def test_a_form_body_is_stored_as_json_with_its_fields():
     body = stored_body(b"a=1", {"content-type": "Application/X-WWW-Form-Urlencoded; charset=utf-8"})
     assert body is not None

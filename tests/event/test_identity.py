@@ -106,6 +106,13 @@ def test_the_first_of_joined_credentials_counts():
     assert user("Basic YW5uOng=, Basic Ym9iOng=") == "ann"
 
 
+@pytest.mark.parametrize(("characters", "named"), [(1000, True), (1001, False)])
+def test_an_id_that_is_too_long_to_be_one_names_nobody(characters, named):
+    headers = {"x-token": jwt({"sub": "a" * characters}), "authorization": jwt({"sub": "ann"})}
+    found = user_id_from(headers, ("x-token", "authorization"), "sub")
+    assert found == ("a" * characters if named else "ann")
+
+
 def test_deeply_nested_claims_name_nobody():
     assert user(f"Bearer x.{unpadded(b'[' * 50_000)}.y") is None
 

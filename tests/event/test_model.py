@@ -121,7 +121,15 @@ def test_the_transaction_id_is_always_the_events_own(value: Any):
         ("request.verb", None, "GET"),
         ("request.time", datetime.datetime(2024, 1, 2), "2024-01-02T00:00:00.000"),
         ("response.time", None, "2024-01-02T00:00:01.000"),
+        ("request.time", "2024-01-02", "2024-01-02T00:00:00.000"),
+        ("request.time", "2024-99-02T00:00", "2024-01-02T00:00:00.000"),
+        ("request.time", "2024-01-02T10:00:00Z", "2024-01-02T10:00:00Z"),
         ("response.status", "200", 200),
+        ("response.status", 10**30, 200),
+        ("weight", 10**30, 3),
+        ("request.uri", "http://h/a b\n", "http://h/a%20b%0A"),
+        ("request.uri", "http:///p", "http://example.org/"),
+        ("request.ip_address", "[::1]:80", "::1"),
         ("request.uri", "http://example.org/hidden", "http://example.org/hidden"),
         ("request.uri", None, "http://example.org/"),
         ("request.uri", "***", "http://example.org/"),
@@ -207,3 +215,9 @@ def test_an_event_without_a_response_has_none_afterwards():
     del given["response"]
 
     assert "response" not in event_of(published_example(model_of(given)), given)
+
+
+@pytest.mark.parametrize("hidden", ["***", "", None, 5, "192.0.2.x"])
+def test_an_address_that_was_hidden_is_left_out(hidden: Any):
+    """A9: what is no address cost the whole batch."""
+    assert "ip_address" not in changed(set_to("request.ip_address", hidden))["request"]

@@ -13,13 +13,34 @@ def test_the_uri_has_scheme_host_path_and_query(record):
     assert request_uri(record, "api.example.com") == "https://api.example.com/items/%C3%A4%20b?page=1&q=a+b"
 
 
-@pytest.mark.parametrize("host", ["a", "a.example:8080", "[::1]", "[2001:db8::1]:80", "under_score.internal"])
+@pytest.mark.parametrize(
+    "host", ["a", "a.example:8080", "[::1]", "[2001:db8::1]:80", "under_score.internal", "a.b.", "a:65535"]
+)
 def test_a_sane_host_header_is_the_host(record, host):
     assert request_uri(record._replace(query_string=b"", raw_path=b"/"), host) == f"https://{host}/"
 
 
 @pytest.mark.parametrize(
-    "host", [None, "", "a b", "a/b", "a@b", "a, b", "evil?x", "a:", "a:x", "é", "a\n", "x" * 300]
+    "host",
+    [
+        None,
+        "",
+        "a b",
+        "a/b",
+        "a@b",
+        "a, b",
+        "evil?x",
+        "a:",
+        "a:x",
+        "é",
+        "a\n",
+        "x" * 300,
+        "[::::]",
+        "[1.2.3.4]",
+        "a:99999",
+        ".",
+        "a..b",
+    ],
 )
 def test_any_other_host_header_is_not(record, host):
     assert request_uri(record, host).startswith("https://127.0.0.1:8000/items/")

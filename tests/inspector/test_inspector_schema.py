@@ -36,6 +36,11 @@ def changed(item: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("request.time", "yesterday", "$.request.time: expected an ISO 8601 time, got a string"),
         ("request.time", "2099-01-01", "$.request.time: expected an ISO 8601 time, got a string"),
         ("request.uri", "/a?b", "$.request.uri: expected an absolute URI with scheme and host, got a string"),
+        (
+            "request.uri",
+            "http://h/a b",
+            "$.request.uri: expected an absolute URI with scheme and host, got a string",
+        ),
         ("request.uri", MISSING, "$.request.uri: required, but missing"),
         ("request.verb", "", "$.request.verb: expected a non-empty string, got a string"),
         ("request.headers", MISSING, "$.request.headers: required, but missing"),
