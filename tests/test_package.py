@@ -11,6 +11,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from lab.user_agents import ENDPOINTS, listening
 
 from moesifasgi.version import VERSION
 
@@ -46,6 +47,13 @@ def read(wheel: ZipFile, name: str) -> str:
     """A file of the wheel's own description."""
     (path,) = (path for path in wheel.namelist() if path.endswith(f".dist-info/{name}"))
     return wheel.read(path).decode("utf-8")
+
+
+def install(wheel: Path, directory: Path) -> Path:
+    """The wheel as pip unpacks it, without what it requires and without the package index."""
+    options = ["--quiet", "--no-index", "--no-deps", "--target", str(directory)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True, timeout=60)
+    return directory
 
 
 def test_the_wheel_carries_the_version_of_the_code(wheel: ZipFile, metadata: Message):
@@ -96,3 +104,31 @@ def test_tools_for_tests_and_checks_are_extras_only(metadata: Message):
 
     assert needed.isdisjoint({"pytest", "mypy", "ruff", "uvicorn", "gunicorn", "fastapi", "httpx"})
     assert {"starlette", "msgpack", "requests", "click"} <= needed
+
+
+def test_an_installed_wheel_knows_its_version(
+    wheel: ZipFile, short_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A14: the version of the published package was in a file beside it, which no wheel had."""
+    installed = install(Path(wheel.filename or ""), tmp_path / "installed")
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    asked = "import moesifasgi, importlib.metadata as m; print(moesifasgi.__file__, m.version('moesifasgi'))"
+    told = subprocess.run(
+        [sys.executable, "-c", asked], cwd=short_dir, check=True, capture_output=True, text=True, timeout=60
+    ).stdout.split()
+    assert told == [str(installed / "moesifasgi" / "__init__.py"), VERSION]
+
+    with listening() as collector:
+        collector.hear_one_of_everything(short_dir)
+    assert collector.heard == {endpoint: {f"moesifasgi/{VERSION}"} for endpoint in ENDPOINTS}
+
+
+def test_an_installed_wheel_has_the_inspectors_page(wheel: ZipFile, tmp_path: Path):
+    installed = install(Path(wheel.filename or ""), tmp_path / "installed")
+
+    assert (
+        (installed / "moesifasgi" / "inspector" / "page.html")
+        .read_text("utf-8")
+        .startswith("<!doctype html>")
+    )
+    assert (installed / "moesifasgi" / "py.typed").exists()

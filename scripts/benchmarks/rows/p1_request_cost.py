@@ -7,7 +7,8 @@ than the bare application did in the same round.
 import json
 import sys
 
-from benchmarks.published import published_python
+from lab.published import published_python
+
 from benchmarks.table import Row, Target
 from benchmarks.workbench import Subject, Workbench, added
 from moesifasgi.inspector import Collector

@@ -4,7 +4,8 @@ import statistics
 import sys
 from typing import Any
 
-from benchmarks.published import published_python
+from lab.published import published_python
+
 from benchmarks.table import Row, Target
 from benchmarks.workbench import Workbench
 
