@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 EXTRAS := test,check
+OLDEST := .venv-oldest
+OLDEST_STAMP := $(OLDEST)/installed
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench chaos fmt
@@ -15,7 +17,7 @@ help: ## show this list
 demo: $(STAMP) ## application, traffic, shipper and a local collector; succeeds if the numbers agree
 	@$(BIN)/python scripts/demo.py
 
-test: $(STAMP) ## all tests
+test: $(STAMP) $(OLDEST_STAMP) ## all tests
 	@$(BIN)/pytest
 
 check: $(STAMP) ## style, types and layers
@@ -39,4 +41,12 @@ $(STAMP): setup.py
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; say make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# Starlette and FastAPI at the minimums of setup.py, all else as new as it gets; for tests/frameworks/test_oldest.py.
+$(OLDEST_STAMP): setup.py | $(STAMP)
+	@echo "setting up $(OLDEST) ..."
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[oldest]' \
+		$$(sed -nE 's/^ *"(starlette|fastapi)>=([0-9.]+)",$$/\1==\2/p' setup.py)
 	@touch $@

@@ -13,7 +13,7 @@ if VERSION is None:
     raise RuntimeError('moesifasgi/version.py must hold a line VERSION = "x.y.z"')
 
 SERVERS = [
-    "fastapi>=0.110",
+    "fastapi>=0.110.1",
     "gunicorn>=22.0",
     "httpx>=0.27",
     "uvicorn>=0.29",
@@ -22,6 +22,21 @@ SERVERS = [
     "httptools>=0.6",
     "python-multipart>=0.0.9",
 ]
+
+# What the tests need that also run with the oldest Starlette and FastAPI.
+TESTS = [
+    *SERVERS,
+    "h11>=0.14",
+    "hypothesis>=6.100",
+    "itsdangerous>=2.1",
+    "psutil>=5.9",
+    "pytest>=8.0",
+    "pytest-timeout>=2.3",
+    "trio>=0.25",
+    "wsproto>=1.2",
+]
+
+FRAMEWORKS = ["blacksheep>=2.0.7", "django>=5.0", "falcon>=4.0", "litestar>=2.12", "quart>=0.20"]
 
 setup(
     name="moesifasgi",
@@ -35,7 +50,7 @@ setup(
     package_data={"moesifasgi": ["py.typed"], "moesifasgi.inspector": ["*.html"]},
     entry_points={"console_scripts": ["moesif-shipper = moesifasgi.shipper.cli:main"]},
     install_requires=[
-        "starlette>=0.37",
+        "starlette>=0.37.2",
         "msgpack>=1.0.5",
         "multiprocess>=0.70.15",
         "requests>=2.31",
@@ -45,22 +60,29 @@ setup(
         "isal>=1.5; platform_python_implementation == 'CPython'",
         "click>=8.1",
         "prometheus_client>=0.19",
+        "regex>=2024.4.16",
     ],
     extras_require={
         "codings": ["brotli>=1.2", "zstandard>=0.22"],
         "servers": SERVERS,
+        "oldest": TESTS,
         "test": [
-            *SERVERS,
+            *TESTS,
+            *FRAMEWORKS,
             "brotli>=1.2",
-            "zstandard>=0.22",
-            "hypothesis>=6.100",
-            "psutil>=5.9",
-            "pytest>=8.0",
-            "pytest-timeout>=2.3",
+            "granian>=2.3",
+            "httpx[http2]>=0.27",
+            "hypercorn>=0.17",
             "setuptools>=70.1",
-            "trio>=0.25",
+            "zstandard>=0.22",
         ],
-        "check": ["mypy>=1.10", "ruff>=0.6", "import-linter>=2.0", "types-requests>=2.31"],
+        "check": [
+            "mypy>=1.10",
+            "ruff>=0.6",
+            "import-linter>=2.0",
+            "types-regex>=2024.4.16",
+            "types-requests>=2.31",
+        ],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

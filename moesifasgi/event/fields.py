@@ -73,7 +73,12 @@ def _check_types(types: tuple[type, ...]) -> None:
 def _check_address(name: str, address: Sequence[object] | None) -> None:
     if address is None:
         return
-    if len(address) != 2 or not isinstance(address[0], str) or not isinstance(address[1], (int, NoneType)):
+    # Granian writes the port as text.
+    if (
+        len(address) != 2
+        or not isinstance(address[0], str)
+        or not isinstance(address[1], (int, str, NoneType))
+    ):
         raise ValueError(f"a record's {name} is a host and a port")
 
 

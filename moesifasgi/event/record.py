@@ -48,8 +48,8 @@ class Record(NamedTuple):
     """The path as the client sent it, percent-encoded, without query."""
     root_path: str
     query_string: bytes
-    server: tuple[str, int | None] | None
-    client: tuple[str, int] | None
+    server: tuple[str, int | str | None] | None
+    client: tuple[str, int | str] | None
     request_headers: Headers
     request_body: bytes | None
     """What the application read, cut at MAX_BODY_SIZE; None where it is not to be recorded."""

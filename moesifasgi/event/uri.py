@@ -11,7 +11,7 @@ from urllib.parse import quote
 from moesifasgi.event.client_ip import parsed_address
 from moesifasgi.event.record import Record
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 _HOST = re.compile(
     r"(?:(?=[^:]{1,253}(?::|$))(?:[A-Za-z0-9_~-]+\.)*[A-Za-z0-9_~-]+\.?|\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\])"
     r"(?::([0-9]{1,5}))?"
@@ -35,14 +35,14 @@ def request_uri(record: Record, host_header: str | None) -> str:
     return f"{uri}?{_quoted(query, _QUERY_SAFE)}" if query else uri
 
 
-def _host(header: str | None, server: tuple[str, int | None] | None, scheme: str) -> str:
+def _host(header: str | None, server: tuple[str, int | str | None] | None, scheme: str) -> str:
     if header and _is_host(header):
         return header
     if server is None:
         return "localhost"
     name, port = server
     host = f"[{name}]" if ":" in name else name
-    if port is not None and port != _DEFAULT_PORTS[scheme]:
+    if port is not None and str(port) != _DEFAULT_PORTS[scheme]:
         host = f"{host}:{port}"
     # A server on a Unix socket has the socket's path as its name.
     return host if _is_host(host) else "localhost"

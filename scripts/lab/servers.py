@@ -25,7 +25,9 @@ START_TIMEOUT_S = 30.0
 _PROBE_TIMEOUT_S = 1.0
 _NO_HTTP = b"this is no HTTP\r\n\r\n"
 
-ServerName = Literal["uvicorn", "gunicorn"]
+ServerName = Literal["uvicorn", "gunicorn", "hypercorn", "granian"]
+"""The last two speak HTTP/2 as well, without TLS, to a client that begins with it. Granian does not leave on
+a SIGTERM that comes before its last worker has started: give it one worker."""
 
 
 class Exit(NamedTuple):
@@ -149,7 +151,18 @@ def _gunicorn(app: str, workers: int, port: int, uds: Path | None) -> list[str]:
     return [sys.executable, "-m", "gunicorn", app, "--no-control-socket", *options]
 
 
-_COMMANDS = {"uvicorn": _uvicorn, "gunicorn": _gunicorn}
+def _hypercorn(app: str, workers: int, port: int, uds: Path | None) -> list[str]:
+    address = f"unix:{uds}" if uds else f"{HOST}:{port}"
+    return [sys.executable, "-m", "hypercorn", app, "--workers", str(workers), "--bind", address]
+
+
+def _granian(app: str, workers: int, port: int, uds: Path | None) -> list[str]:
+    address = ["--uds", str(uds)] if uds else ["--host", HOST, "--port", str(port)]
+    options = ["--interface", "asgi", "--workers", str(workers), *address]
+    return [sys.executable, "-m", "granian", *options, app]
+
+
+_COMMANDS = {"uvicorn": _uvicorn, "gunicorn": _gunicorn, "hypercorn": _hypercorn, "granian": _granian}
 
 
 def _reserved_port() -> socket.socket:

@@ -141,7 +141,7 @@ class _Line:
         if data := self._protocol.send(event):
             self._socket.sendall(data)
 
-    def _event(self) -> h11.Event | type[h11.PAUSED]:
+    def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         while (event := self._protocol.next_event()) is h11.NEED_DATA:
             self._protocol.receive_data(self._hear())
         return event

@@ -32,7 +32,7 @@ def test_a_field_of_another_type_is_named(record, field):
         ("client", ["h"]),
         ("client", [1, 2]),
         ("client", []),
-        ("server", ["h", "80"]),
+        ("server", ["h", 1.5]),
         ("request_complete", 1),
         ("started_at", True),
     ],

@@ -10,7 +10,7 @@ from lab.servers import running
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "hypercorn"])
 def test_a_server_runs_its_workers_and_leaves_on_sigterm(server):
     with running(server, "plain_app:app", workers=2, cwd=HERE, env={"LAB_PRINTS": "greetings"}) as started:
         assert len(set(started.worker_pids())) == 2
@@ -19,6 +19,13 @@ def test_a_server_runs_its_workers_and_leaves_on_sigterm(server):
         code, seconds = started.terminate(timeout=10)
     assert code in (0, -15)
     assert seconds < 10
+
+
+def test_a_granian_with_one_worker_answers_and_leaves_on_sigterm():
+    with running("granian", "plain_app:app", workers=1, cwd=HERE) as started:
+        assert urllib.request.urlopen(f"{started.url}/").status == 200
+        assert started.pid not in started.worker_pids()
+        assert started.terminate(timeout=10).code == 0
 
 
 def test_a_single_uvicorn_is_its_own_worker_and_can_be_killed():
