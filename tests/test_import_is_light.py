@@ -14,6 +14,7 @@ HEAVY = [
     "orjson",
     "isal",
     "click",
+    "regex",
     "starlette",
 ]
 

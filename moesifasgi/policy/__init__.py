@@ -1,1 +1,1 @@
-"""What the dashboard decided, and what follows from it. Pure: randomness comes in as an argument."""
+"""What the dashboard decided, and what follows from it. Pure: time and randomness come in as arguments."""

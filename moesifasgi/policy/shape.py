@@ -1,0 +1,188 @@
+"""How long a search for a pattern can take, told from its text.
+
+A backtracking search costs at worst about
+
+    (characters of the text) ** degree * factor
+
+steps: each unbounded quantifier adds one to the degree, and so does a start that is not fixed; each choice (a
+bounded quantifier, an alternation) multiplies the factor. A repeated group with a choice inside, and a back
+reference, cost exponentially more: they are *explosive*. What is not understood counts as explosive too.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_TOKEN: Final = re.compile(
+    r"""
+      (?P<comment>    \(\?\#[^)]*\) )
+    | (?P<flags>      \(\?[aiLmsux]+\) )
+    | (?P<strange>    \(\?\( | \(\?P= | \(\?[aiLmsux]*(?:x|-)[aiLmsux-]*: | \\[1-9] )
+    | (?P<lookaround> \(\?<?[=!] )
+    | (?P<open>       \( (?: \? (?: P<\w+> | > | [aiLmsu]*: ) )? )
+    | (?P<close>      \) )
+    | (?P<bar>        \| )
+    | (?P<quantifier> (?: [*+?] | \{(?=[\d,])\d*,?\d*\} ) [?+]? )
+    | (?P<atom>       \\. | \[\^?\]?(?:\\.|[^\]\\])*\] | . )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_ESCAPED_OR_BRACKET = re.compile(r"(\\.)|\[", re.DOTALL)
+_ANYTHING = (".*", ".*?")
+_UNBOUNDED = -1
+_LETTERS_A_STEP = 100
+"""A long pattern takes longer at each place of the text; this many characters of it count as one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a pattern's text says about the time that a search takes."""
+
+    explosive: bool
+    degree: int
+    factor: int
+    looks_ahead: bool
+    """It may ask what comes later in the text, or where it ends: of a part of a text it could be wrong."""
+
+    def characters(self, steps: int, most: int) -> int:
+        """The longest text, up to ``most``, that is searched within so many steps; 0: none is sure to be."""
+        if self.explosive or self.factor > steps:
+            return 0
+        if self.degree == 0:
+            return most
+        return min(most, int((steps / self.factor) ** (1 / self.degree)))
+
+
+def shape_of(pattern: str) -> Shape:
+    """The shape of a pattern that ``re`` accepts."""
+    walk = _Walk()
+    for token in _TOKEN.finditer(pattern):
+        walk.take(token.lastgroup or "atom", token.group())
+    return walk.shape(len(pattern))
+
+
+def without_idle_ends(pattern: str) -> str:
+    """``pattern`` without a ``.*`` at its beginning or end.
+
+    Where only *whether* it is found matters, they do nothing but multiply the time of the search.
+    """
+    tokens = [(match.lastgroup, match.group()) for match in _TOKEN.finditer(pattern)]
+    if any(kind in ("bar", "flags", "strange", "comment") for kind, _ in tokens):
+        return pattern
+    texts = [text for _, text in tokens]
+    while len(texts) >= 2 and "".join(texts[:2]) in _ANYTHING and texts[0] == ".":
+        texts = texts[2:]
+    while _ends_idly(texts):
+        texts = texts[:-2]
+    return "".join(texts)
+
+
+def plain_for_regex(pattern: str) -> str:
+    """``pattern`` so that ``regex`` reads it as ``re`` does.
+
+    ``regex`` takes ``{e<=1}`` for a fuzzy match, stumbles over other braces, as in a GraphQL query, and knows
+    ``[[:alpha:]]``; for ``re`` these are letters.
+    """
+    return "".join(_plain(match.group()) for match in _TOKEN.finditer(pattern))
+
+
+def _plain(token: str) -> str:
+    if token == "{":
+        return r"\{"
+    if token.startswith("[") and len(token) > 1:
+        return "[" + _ESCAPED_OR_BRACKET.sub(lambda found: found[1] or r"\[", token[1:])
+    return token
+
+
+def _ends_idly(texts: Sequence[str]) -> bool:
+    return len(texts) >= 2 and texts[-2] == "." and texts[-1] in ("*", "*?")
+
+
+class _Group:
+    """An open group: whether it holds a choice, and how many alternatives."""
+
+    __slots__ = ("alternatives", "has_choice")
+
+    def __init__(self) -> None:
+        self.alternatives = 1
+        self.has_choice = False
+
+
+class _Walk:
+    """One walk over the tokens of a pattern."""
+
+    def __init__(self) -> None:
+        self._open = [_Group()]
+        self._explosive = False
+        self._unbounded = 0
+        self._choices = 1
+        self._fixed = 1
+        self._looks_ahead = False
+        self._first: str | None = None
+        self._multiline = False
+        self._repeats_choice = False
+
+    def take(self, kind: str, text: str) -> None:
+        if self._first is None and kind not in ("flags", "comment"):
+            self._first = text
+        match kind:
+            case "open" | "lookaround":
+                self._open.append(_Group())
+                self._looks_ahead |= kind == "lookaround"
+            case "close":
+                self._close()
+            case "bar":
+                self._open[-1].alternatives += 1
+            case "quantifier":
+                self._quantify(text)
+            case "strange":
+                self._open.append(_Group())
+                self._explosive = True
+            case "flags":
+                self._explosive |= "x" in text
+                self._multiline |= "m" in text
+            case "atom":
+                self._repeats_choice = False
+                self._looks_ahead |= text in ("$", r"\Z", r"\b", r"\B")
+
+    def shape(self, pattern_characters: int) -> Shape:
+        self._choices *= self._open[0].alternatives
+        fixed_start = self._first in ("^", r"\A") and self._open[0].alternatives == 1 and not self._multiline
+        return Shape(
+            explosive=self._explosive,
+            degree=self._unbounded + (not fixed_start),
+            factor=self._choices * self._fixed * (1 + pattern_characters // _LETTERS_A_STEP),
+            looks_ahead=self._looks_ahead,
+        )
+
+    def _close(self) -> None:
+        group = self._open.pop() if len(self._open) > 1 else _Group()
+        self._choices *= group.alternatives
+        self._repeats_choice = group.has_choice or group.alternatives > 1
+        self._open[-1].has_choice |= self._repeats_choice
+
+    def _quantify(self, text: str) -> None:
+        least, most = _range(text)
+        if self._repeats_choice and most != 1:
+            self._explosive = True
+        if most == _UNBOUNDED:
+            self._unbounded += 1
+        else:
+            self._choices *= max(1, most - least + 1)
+        self._fixed += least if least > 1 else 0
+        self._open[-1].has_choice |= least != most
+
+
+def _range(quantifier: str) -> tuple[int, int]:
+    match quantifier[0]:
+        case "*":
+            return 0, _UNBOUNDED
+        case "+":
+            return 1, _UNBOUNDED
+        case "?":
+            return 0, 1
+    least, comma, most = quantifier[1 : quantifier.index("}")].partition(",")
+    if not comma:
+        return int(least), int(least)
+    return int(least or 0), int(most) if most else _UNBOUNDED
