@@ -6,6 +6,7 @@ use, so that importing and constructing do nothing and a server may fork in betw
 """
 
 import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,8 +47,18 @@ class Channel(Protocol):
         for a shipper that cannot be had.
         """
 
-    def policy(self, key: int) -> dict[str, Any] | None:
-        """What the dashboard decided for an application; None as long as nothing is known."""
+    def watch(self, key: int, listener: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have the listener called with each new policy document of an application.
+
+        On the channel's thread; for a document that is here already, at once and on the caller's. A forked
+        child keeps its parent's listeners. What a listener raises is contained.
+        """
+
+    def report(self, key: int, lines: Sequence[str]) -> None:
+        """Have ``moesif-shipper status`` show these lines for an application, in place of those before.
+
+        At most 20 lines of 200 characters; what is more is cut off.
+        """
 
     def stats(self) -> dict[str, int]:
         """Counters of this process: what was accepted, acknowledged, refused, and is in the ring."""

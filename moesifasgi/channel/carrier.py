@@ -18,13 +18,13 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 from moesifasgi.channel import Dialer
 from moesifasgi.channel import Drained as Outcome
 from moesifasgi.channel.drains import Drains
 from moesifasgi.channel.leftovers import leave_behind
 from moesifasgi.channel.link import MAX_BUFFERS, Link
+from moesifasgi.channel.policies import Policies
 from moesifasgi.counters import Counters
 from moesifasgi.quiet import say
 from moesifasgi.version import VERSION
@@ -41,6 +41,7 @@ from moesifasgi.wire.messages import (
     Hello,
     Message,
     Policy,
+    Report,
     Stats,
 )
 from moesifasgi.wire.ring import Offer, Ring
@@ -62,14 +63,21 @@ class Carrier:
     """See the module. Constructing it does nothing; the thread begins with ``start`` or the first offer."""
 
     def __init__(
-        self, dialer: Dialer, applications: Sequence[Application], max_events: int, max_bytes: int
+        self,
+        dialer: Dialer,
+        applications: Sequence[Application],
+        policies: Policies,
+        max_events: int,
+        max_bytes: int,
     ) -> None:
         self.session = uuid.uuid4().bytes
         self.pid = os.getpid()
         self.counters = Counters()
-        self.policies: dict[int, dict[str, Any]] = {}
         self._dialer = dialer
         self._applications = list(applications)
+        self._policies = policies
+        self._reported: list[Report] = []
+        """What this connection's far end was told of the policies."""
         self._bounds = max_events, max_bytes
         self._ring = Ring(*self._bounds)
         self._lock = threading.Lock()
@@ -287,6 +295,7 @@ class Carrier:
             self.session = uuid.uuid4().bytes
             raise ConnectionError(str(error)) from error
         self._control = deque(self._drains.unanswered())
+        self._reported = []
         self._link = link
         self._last_heard = time.monotonic()
         self._changed.notify_all()
@@ -312,9 +321,12 @@ class Carrier:
 
     def _report(self) -> None:
         stats = self.stats()
-        report = Stats(stats["ring_events"], stats["ring_bytes"], self.counters.snapshot())
+        said: list[Message] = [Stats(stats["ring_events"], stats["ring_bytes"], self.counters.snapshot())]
+        reports = self._policies.reports()
+        said += [report for report in reports if report not in self._reported]
+        self._reported = reports
         with self._lock:
-            self._control.append(frame(encode(report)))
+            self._control += [frame(encode(message)) for message in said]
 
     def _pump(self, link: Link) -> bool:
         """Write what waits, as much as the kernel takes; True if more waits. Control follows the events."""
@@ -334,11 +346,13 @@ class Carrier:
             for message in messages:
                 if isinstance(message, Ack):
                     self._acknowledged(message.sequence)
-                elif isinstance(message, Policy):
-                    self.policies[message.key] = message.document
                 elif isinstance(message, Drained):
                     self._drains.answer(message)
             self._changed.notify_all()
+        # Not under the lock: who hears of a policy may take long over it.
+        for message in messages:
+            if isinstance(message, Policy):
+                self._policies.take(message.key, message.document)
 
     def _acknowledged(self, sequence: int) -> None:
         try:

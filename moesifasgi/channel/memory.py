@@ -1,9 +1,13 @@
 """A channel that keeps what it is offered: for tests, and for trying a configuration without a shipper."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgpack
+
 from moesifasgi.channel import Drained
+from moesifasgi.channel.policies import Listener, Policies
 from moesifasgi.counters import Counters
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import decode
@@ -21,6 +25,7 @@ class MemoryChannel:
         self._lock = threading.Lock()
         self._ring = Ring(max_events, max_bytes)
         self.counters = Counters()
+        self.policies = Policies()
 
     def register(self, application: Application) -> int:
         if application not in self.applications:
@@ -42,8 +47,15 @@ class MemoryChannel:
     def drain(self, timeout_s: float, *, give_up: bool) -> Drained:
         return Drained(delivered=not self.events, reason="kept in memory" if self.events else "")
 
-    def policy(self, key: int) -> dict[str, Any] | None:
-        return None
+    def watch(self, key: int, listener: Listener) -> None:
+        self.policies.watch(key, listener)
+
+    def report(self, key: int, lines: Sequence[str]) -> None:
+        self.policies.report(key, lines)
+
+    def push(self, key: int, document: Mapping[str, Any]) -> None:
+        """Tell those who watch a new policy document, on the caller's thread, as a shipper would."""
+        self.policies.take(key, msgpack.packb(document))
 
     def stats(self) -> dict[str, int]:
         return {**self.counters.snapshot(), "ring_events": len(self._ring), "ring_bytes": self._ring.bytes}

@@ -2,10 +2,11 @@
 
 import os
 import weakref
-from typing import Any
+from collections.abc import Sequence
 
 from moesifasgi.channel import Dialer, Drained
 from moesifasgi.channel.carrier import Carrier
+from moesifasgi.channel.policies import Listener, Policies
 from moesifasgi.counters import Counters
 from moesifasgi.errors import SettingsError
 from moesifasgi.wire.application import Application
@@ -24,6 +25,7 @@ class UnixChannel:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._applications: list[Application] = []
+        self._policies = Policies()
         self._carrier = self._begin()
         _channels.add(self)
 
@@ -58,8 +60,11 @@ class UnixChannel:
     def drain(self, timeout_s: float, *, give_up: bool) -> Drained:
         return self._carrier.drain(timeout_s, give_up=give_up)
 
-    def policy(self, key: int) -> dict[str, Any] | None:
-        return self._carrier.policies.get(key)
+    def watch(self, key: int, listener: Listener) -> None:
+        self._policies.watch(key, listener)
+
+    def report(self, key: int, lines: Sequence[str]) -> None:
+        self._policies.report(key, lines)
 
     def stats(self) -> dict[str, int]:
         return self._carrier.stats()
@@ -70,10 +75,12 @@ class UnixChannel:
     def begin_anew(self) -> None:
         """In a forked child: a session, ring, counters and locks of its own, nothing of the parent's."""
         self._carrier.abandon()
+        self._policies.start_afresh()
         self._carrier = self._begin()
 
     def _begin(self) -> Carrier:
-        return Carrier(self._dialer, self._applications, self._max_events, self._max_bytes)
+        bounds = self._max_events, self._max_bytes
+        return Carrier(self._dialer, self._applications, self._policies, *bounds)
 
 
 _channels: "weakref.WeakSet[UnixChannel]" = weakref.WeakSet()

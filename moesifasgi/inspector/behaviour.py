@@ -149,27 +149,27 @@ def _check_headers(headers: dict[str, str]) -> None:
 
 
 class Script:
-    """The Behaviour in force, shared by all connections."""
+    """The Behaviours in force, shared by all connections."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._behaviour: Behaviour | None = None
-        self._steps: Iterator[Behaviour] = iter(())
+        self._told: list[tuple[Behaviour, Iterator[Behaviour]]] = []
 
     @property
-    def behaviour(self) -> Behaviour | None:
+    def behaviours(self) -> list[Behaviour]:
         """What was asked for last, whether or not its times are used up."""
-        return self._behaviour
+        return [behaviour for behaviour, _ in self._told]
 
-    def follow(self, behaviour: Behaviour | None) -> None:
-        """From the next request on, do this; None: behave."""
+    def follow(self, *behaviours: Behaviour | None) -> None:
+        """From the next request on, do this: the first that is meant and not used up. None: behave."""
+        told = [behaviour for behaviour in behaviours if behaviour is not None]
         with self._lock:
-            self._behaviour = behaviour
-            self._steps = behaviour.steps() if behaviour else iter(())
+            self._told = [(behaviour, behaviour.steps()) for behaviour in told]
 
     def next_for(self, path: str, application_id: str | None) -> Behaviour | None:
         """What the request that has just come meets; None: nothing out of the ordinary."""
         with self._lock:
-            if self._behaviour is None or not self._behaviour.applies_to(path, application_id):
-                return None
-            return next(self._steps, None)
+            for behaviour, steps in self._told:
+                if behaviour.applies_to(path, application_id) and (step := next(steps, None)) is not None:
+                    return step
+            return None

@@ -97,9 +97,9 @@ class Collector:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
 
-    def behave(self, behaviour: Behaviour | None) -> None:
-        """From the next request on, misbehave so; None: behave."""
-        self._script.follow(behaviour)
+    def behave(self, *behaviours: Behaviour | None) -> None:
+        """From the next request on, misbehave so: each request meets the first that applies. None: behave."""
+        self._script.follow(*behaviours)
 
     def be_strict(self, strict: Strictness) -> None:
         """What one invalid item costs from now on."""

@@ -9,7 +9,7 @@ import orjson
 
 from moesifasgi.inspector.arrival import identity_of, transaction_id_of
 from moesifasgi.inspector.behaviour import Behaviour, Script
-from moesifasgi.inspector.dashboard import Dashboard
+from moesifasgi.inspector.dashboard import Dashboard, Document
 from moesifasgi.inspector.decoding import Refused, parsed
 from moesifasgi.inspector.message import JSON, Answer, Request, json_answer
 from moesifasgi.inspector.newest import Kept
@@ -45,7 +45,9 @@ class Control:
             ("GET", "behaviour"): self._behaviour,
             ("PUT", "behaviour"): self._set_behaviour,
             ("DELETE", "behaviour"): self._clear_behaviour,
+            ("GET", "config"): self._config,
             ("PUT", "config"): self._set_config,
+            ("GET", "rules"): self._rules,
             ("PUT", "rules"): self._set_rules,
             ("DELETE", "events"): self._reset,
             **{("GET", stream): self._newest for stream in STREAMS},
@@ -95,20 +97,28 @@ class Control:
                 yield "".join(lines).encode()
 
     def _behaviour(self, _request: Request) -> Answer:
-        behaviour = self._script.behaviour
-        return json_answer(200, behaviour.to_json() if behaviour else None)
+        told = [behaviour.to_json() for behaviour in self._script.behaviours]
+        return json_answer(200, told if len(told) > 1 else next(iter(told), None))
 
     def _set_behaviour(self, request: Request) -> Answer:
+        document = parsed(request.body)
+        wanted = document if isinstance(document, list) and document else [document]
         try:
-            behaviour = Behaviour.from_json(parsed(request.body))
+            behaviours = [Behaviour.from_json(each) for each in wanted]
         except ValueError as error:
             raise Refused(400, str(error)) from error
-        self._script.follow(behaviour)
-        return json_answer(200, behaviour.to_json())
+        self._script.follow(*behaviours)
+        return self._behaviour(request)
 
     def _clear_behaviour(self, _request: Request) -> Answer:
         self._script.follow(None)
         return Answer(204)
+
+    def _config(self, request: Request) -> Answer:
+        return _served(self._dashboard.config(request.query.get("application_id")))
+
+    def _rules(self, request: Request) -> Answer:
+        return _served(self._dashboard.rules(request.query.get("application_id")))
 
     def _set_config(self, request: Request) -> Answer:
         config = _of_type(dict, "a JSON object", request)
@@ -127,6 +137,11 @@ class Control:
 
 def _name(request: Request) -> str:
     return request.path.removeprefix(PREFIX).strip("/")
+
+
+def _served(document: Document) -> Answer:
+    """A document as the collector serves it, with its tag."""
+    return Answer(200, document.body, {"Content-Type": JSON, "ETag": f'"{document.tag}"'})
 
 
 def _of_type(kind: type, what: str, request: Request) -> Any:

@@ -1,6 +1,7 @@
 """What the dashboard decided: configuration and governance rules per application, with their tags."""
 
 import hashlib
+import itertools
 import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,15 +10,10 @@ import orjson
 
 
 class Document(NamedTuple):
-    """JSON as it is served. The tag is a digest of it, so it changes with the content and only then."""
+    """JSON as it is served. The tag is new each time that something is set, be it the same as before."""
 
     body: bytes
     tag: str
-
-
-def _document(value: Any) -> Document:
-    body = orjson.dumps(value)
-    return Document(body, hashlib.sha256(body).hexdigest()[:16])
 
 
 class Dashboard:
@@ -25,8 +21,9 @@ class Dashboard:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._configs: dict[str | None, Document] = {None: _document({})}
-        self._rules: dict[str | None, Document] = {None: _document([])}
+        self._numbers = itertools.count(1)
+        self._configs: dict[str | None, Document] = {None: self._document({})}
+        self._rules: dict[str | None, Document] = {None: self._document([])}
 
     def set_config(self, application_id: str | None, config: Mapping[str, Any]) -> None:
         """What ``GET /v1/config`` answers from now on."""
@@ -36,10 +33,12 @@ class Dashboard:
         """What ``GET /v1/rules`` answers from now on."""
         self._set(self._rules, application_id, rules)
 
-    def config(self, application_id: str) -> Document:
+    def config(self, application_id: str | None) -> Document:
+        """What is answered to this application; None: to one that has nothing of its own."""
         return self._get(self._configs, application_id)
 
-    def rules(self, application_id: str) -> Document:
+    def rules(self, application_id: str | None) -> Document:
+        """The same of its rules."""
         return self._get(self._rules, application_id)
 
     def tags(self, application_id: str) -> dict[str, str]:
@@ -50,10 +49,15 @@ class Dashboard:
         }
 
     def _set(self, documents: dict[str | None, Document], key: str | None, value: Any) -> None:
-        document = _document(value)
+        document = self._document(value)
         with self._lock:
             documents[key] = document
 
-    def _get(self, documents: dict[str | None, Document], key: str) -> Document:
+    def _document(self, value: Any) -> Document:
+        body = orjson.dumps(value)
+        # The digest tells apart what two collectors, one after the other, have served.
+        return Document(body, f"{next(self._numbers)}-{hashlib.sha256(body).hexdigest()[:12]}")
+
+    def _get(self, documents: dict[str | None, Document], key: str | None) -> Document:
         with self._lock:
             return documents.get(key) or documents[None]

@@ -139,7 +139,14 @@ def flush(socket_path: Path | None, timeout_s: float) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=int, default=8025, show_default=True)
 def inspect(host: str, port: int) -> None:
-    """Run a local stand-in for Moesif's collector, with a page that shows what arrives."""
+    """Run a local stand-in for Moesif's collector, with a page that shows what arrives.
+
+    The page also sets what the dashboard would: sampling rates and governance rules. Or by command:
+
+    \b
+    curl -X PUT http://127.0.0.1:8025/inspector/config -d '{"sample_rate": 50}'
+    curl -X PUT http://127.0.0.1:8025/inspector/rules -d '[]'
+    """
     from moesifasgi.inspector import serve
 
     try:
@@ -219,10 +226,19 @@ def _in_words(found: dict[str, Any]) -> str:
         f"{'healthy' if found['healthy'] else 'UNHEALTHY'}: shipper {found['version']}, pid {found['pid']},"
         f" up {found['uptime_seconds']:.0f} s, {len(found['workers'])} workers",
         *(f"  ! {reason}" for reason in found["reasons"]),
+        *(f"  - {note}" for note in found["notes"]),
         f"  received {counters['received']}, delivered {counters['delivered']},"
         f" in the spool {spool['events']} ({spool['bytes']} bytes),"
         f" dead letters {counters['dead_lettered']}, dropped {sum(counters['dropped'].values())}",
     ]
     for label, entry in found["applications"].items():
         lines.append(f"  application {label}: {entry['state']}, requests {entry['requests']}")
+        if (policy := entry["policy"]) is not None:
+            lines.append(f"    policy: {policy['state']}, {policy['rules']} rules{_checked(policy)}")
     return "\n".join(lines)
+
+
+def _checked(policy: dict[str, Any]) -> str:
+    age_s, next_s = policy["age_seconds"], policy["next_check_in_seconds"]
+    age = "" if age_s is None else f", checked {age_s:.0f} s ago"
+    return age if next_s is None else f"{age}, next check in {next_s:.0f} s"

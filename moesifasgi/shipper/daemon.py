@@ -21,8 +21,9 @@ from moesifasgi.shipper.intake import Intake
 from moesifasgi.shipper.presence import Presence
 from moesifasgi.shipper.receiver.unix import Receiver
 from moesifasgi.shipper.registry import Registry
+from moesifasgi.shipper.remote_config import RemoteConfig
 from moesifasgi.shipper.spool import Spool, SpoolError
-from moesifasgi.shipper.status import document
+from moesifasgi.shipper.status import document, policies_of
 from moesifasgi.shipper.uploader import Uploader
 from moesifasgi.unix_socket import listening
 from moesifasgi.wakeup import Wakeup
@@ -34,6 +35,8 @@ SESSION_KEPT_S = 86_400.0
 FORGET_EVERY_S = 3600.0
 LONGEST_DRAIN_S = 3600.0
 """A drain is forgotten after it; who asked has its own, shorter patience."""
+CUT_OFF_S = 0.5
+"""Longest wait for the remote configuration to end; its requests are cut off."""
 READ_OUT_S = 2.0
 """Longest time for reading what workers have sent before leaving."""
 
@@ -67,7 +70,10 @@ class Daemon:
         self._spool = spool
         self._started_at = time.monotonic()
         self._registry = Registry(spool, options.base_uri)
-        self._delivery = Delivery(spool, self._registry, Uploader())
+        self._remote_config = RemoteConfig(spool, self._push)
+        self._registry.watch(self._remote_config.learned)
+        uploader = Uploader(on_tags=self._remote_config.tags_named)
+        self._delivery = Delivery(spool, self._registry, uploader)
         self._leaving = 0
         self._forget_at = 0.0
         self._flushing = threading.Event()
@@ -80,6 +86,7 @@ class Daemon:
         """Serve until it is time to leave."""
         with _signals(self._receiver.wakeup, self._ask_to_leave):
             self._delivery.start()
+            self._remote_config.start()
             logger.info("shipper %d serves %s", os.getpid(), self._options.socket)
             self._serve()
             self._leave()
@@ -96,7 +103,12 @@ class Daemon:
         )
 
     def status(self) -> dict[str, Any]:
-        return document(self._spool, self._delivery.status(), time.monotonic() - self._started_at)
+        policies = policies_of(self._remote_config.status(), self._receiver.reports())
+        uptime_s = time.monotonic() - self._started_at
+        return document(self._spool, self._delivery.status(), policies, uptime_s)
+
+    def _push(self, application_id: str, policy: bytes) -> None:
+        self._receiver.push(application_id, policy)
 
     def _serve(self) -> None:
         presence = Presence(self._options.linger_s, time.monotonic())
@@ -140,6 +152,7 @@ class Daemon:
     def _leave(self) -> None:
         deadline = time.monotonic() + self._options.drain_s
         self._options.socket.unlink(missing_ok=True)
+        self._remote_config.close(CUT_OFF_S)
         self._receiver.stop_accepting()
         self._receiver.read_out(time.monotonic() + READ_OUT_S)
         if not self._options.embedded:

@@ -135,7 +135,7 @@ class Delivery:
         return self._heartbeat
 
     def status(self) -> dict[str, Any]:
-        """``applications`` by their labels, ``reasons`` why events do not arrive, and totals of uploads."""
+        """``applications`` by their ids, ``reasons`` why events do not arrive, and totals of uploads."""
         silent_s = self._clock.monotonic() - self._heartbeat
         stalled = [f"the delivery loop is silent for {silent_s:.0f} s"] if silent_s > STALLED_S else []
         lost = [f"the settings of …{lane.application_id[-4:]} are unknown" for lane in self._unknown]

@@ -14,13 +14,14 @@ _SEVERITY = (GateState.OPEN, GateState.BACKING_OFF, GateState.PARKED)
 def status_of(
     lanes: Iterable[LaneState], traffic: Callable[[str], Traffic], now: float, reasons: Sequence[str]
 ) -> dict[str, Any]:
-    """Totals of all uploads, each application by its label, and all reasons why events do not arrive."""
+    """Totals of all uploads, each application by its id, and all reasons why events do not arrive."""
     by_application: dict[str, list[LaneState]] = {}
     for state in lanes:
         by_application.setdefault(state.lane.application_id, []).append(state)
-    applications: dict[str, dict[str, Any]] = {}
-    for application_id, states in by_application.items():
-        applications[_free_label(states[0], applications)] = _entry(states, traffic(application_id), now)
+    applications = {
+        application_id: _entry(states, traffic(application_id), now)
+        for application_id, states in by_application.items()
+    }
     failing = [state for states in by_application.values() for state in states if _is_failing(state)]
     return {
         **_total(list(applications.values())),
@@ -29,19 +30,25 @@ def status_of(
     }
 
 
-def _free_label(state: LaneState, taken: dict[str, dict[str, Any]]) -> str:
-    """The label; applications that end in the same four characters are told apart by marks behind it."""
-    label = state.application.label
-    while label in taken:
-        label += "'"
-    return label
+def idle_entry() -> dict[str, Any]:
+    """An application of which there was nothing to deliver yet."""
+    return {
+        "state": GateState.OPEN.value,
+        "reason": "",
+        "stream": None,
+        "requests": {},
+        "retries": 0,
+        "in_flight": 0,
+        "last_success_age_seconds": None,
+        "next_attempt_in_seconds": None,
+    }
 
 
 def _entry(states: list[LaneState], traffic: Traffic, now: float) -> dict[str, Any]:
     """The state of the worst lane, and the traffic of all."""
     worst = max(states, key=lambda state: _SEVERITY.index(state.gate.state))
     failing = _is_failing(worst)
-    return {
+    return idle_entry() | {
         "state": worst.gate.state.value,
         "reason": worst.gate.reason,
         "stream": worst.lane.stream if failing else None,

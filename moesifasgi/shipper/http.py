@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 from moesifasgi.shipper.deadline import Deadlines, Limit
 
 MAX_RESPONSE_BYTES = 65_536
-"""What is kept of a response; the collector's own are a few hundred bytes. The rest closes the connection."""
+"""What is kept of the answer to an upload, which is a few hundred bytes. The rest closes the connection."""
 
 
 class NoAnswer(Exception):
@@ -43,11 +43,13 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer; ``body`` is cut at 64 kB."""
+    """A complete answer, or the beginning of its body."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    whole: bool
+    """False: the body was longer than what was asked for, and is cut."""
 
 
 class Http:
@@ -80,15 +82,25 @@ class Http:
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         return self.request("POST", url, headers, body)
 
-    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
-        return self.request("GET", url, headers)
+    def get(self, url: str, headers: Mapping[str, str], max_bytes: int = MAX_RESPONSE_BYTES) -> Answer:
+        return self.request("GET", url, headers, max_bytes=max_bytes)
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        """One request and its whole answer, within the total deadline. Raises NoAnswer."""
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        max_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> Answer:
+        """One request and its answer, within the total deadline. Raises NoAnswer.
+
+        ``max_bytes`` is what is kept of the answer's body, as it comes: nothing is decompressed here.
+        """
         with self._deadlines.limit(self._timeouts.total_s) as limit:
             _current.limit = limit
             try:
-                answer = self._answer(method, url, headers, body)
+                answer = self._answer(method, url, headers, body, max_bytes)
             except (OSError, ValueError, HTTPError, HTTPException) as error:
                 raise NoAnswer(_reason(error, limit, self._timeouts.total_s)) from error
             finally:
@@ -103,11 +115,13 @@ class Http:
         self._deadlines.close()
         self._session.close()
 
-    def _answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def _answer(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_bytes: int
+    ) -> Answer:
         response = self._session.request(method, url, data=body, headers=dict(headers), **self._options)
         raw = response.raw
         try:
-            kept = raw.read(MAX_RESPONSE_BYTES, decode_content=False)
+            kept = raw.read(max_bytes, decode_content=False)
             # Reading to the end is what hands the connection back to the pool.
             whole = not raw.read(1)
         except BaseException:
@@ -115,7 +129,7 @@ class Http:
             raise
         if not whole:
             raw.close()
-        return Answer(response.status_code, response.headers, kept)
+        return Answer(response.status_code, response.headers, kept, whole)
 
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from moesifasgi.shipper.registry import Registry
 from moesifasgi.shipper.spool import Chunk, Item, Lane, Spool
 from moesifasgi.wire.application import Application
+from moesifasgi.wire.codec import MAX_KEY
 from moesifasgi.wire.messages import SESSION_BYTES, Event, Hello, Kind
 
 COMMIT_BYTES = 512 * 1024
@@ -107,6 +108,8 @@ class Intake:
         """
         if len(hello.session) != SESSION_BYTES or not 1 <= hello.base <= MAX_BASE:
             raise ProtocolError(f"expected a session of {SESSION_BYTES} bytes and a base in 1 to {MAX_BASE}")
+        if len(hello.applications) > MAX_KEY + 1:
+            raise ProtocolError(f"expected at most {MAX_KEY + 1} applications")
         applications = tuple(Application.from_wire(wire) for wire in hello.applications)
         for application in applications:
             self._registry.learn(application)

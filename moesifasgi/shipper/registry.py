@@ -1,6 +1,7 @@
 """The applications this shipper delivers for: what HELLO said of them, over a restart too."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from moesifasgi.quiet import say
@@ -19,10 +20,17 @@ class Registry:
         self._base_uri = base_uri
         self._lock = threading.Lock()
         self._applications = {found.application_id: self._own(found) for found in spool.applications()}
+        self._listener: Callable[[Application], None] | None = None
+
+    def watch(self, listener: Callable[[Application], None]) -> None:
+        """Have the listener called with whatever application a worker names, known or not."""
+        self._listener = listener
 
     def learn(self, application: Application) -> None:
         """Remember what a worker said, in the spool too; if that cannot take it now, no matter."""
         application = self._own(application)
+        if self._listener is not None:
+            self._listener(application)
         with self._lock:
             if self._applications.get(application.application_id) == application:
                 return

@@ -1,30 +1,45 @@
 """The status document, as ``moesif-shipper status --json`` prints it, without what the receiver knows."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from moesifasgi.shipper.delivery_status import idle_entry
 from moesifasgi.shipper.spool import Spool, Totals, Usage
 from moesifasgi.version import VERSION
+from moesifasgi.wire.application import Application
 
 CONSISTENT_READS = 10
 """Settling takes longer than reading both; a second try is nearly always enough."""
 
 
-def document(spool: Spool, delivery: Mapping[str, Any], uptime_s: float) -> dict[str, Any]:
+def policies_of(
+    known: Mapping[str, dict[str, Any]], parked: Mapping[str, list[str]]
+) -> dict[str, dict[str, Any]]:
+    """Each application's policy, by its id: what is known here, and what its workers say of enforcing it."""
+    return {
+        application_id: {**policy, "parked": parked.get(application_id, [])}
+        for application_id, policy in known.items()
+    }
+
+
+def document(
+    spool: Spool, delivery: Mapping[str, Any], policies: Mapping[str, dict[str, Any]], uptime_s: float
+) -> dict[str, Any]:
     """One JSON object; its names are fixed in README. Ages in seconds, sizes in bytes.
 
-    ``delivery`` is ``Delivery.status()``.
+    ``delivery`` is ``Delivery.status()``, ``policies`` comes from ``policies_of``.
     """
     totals, usage = _books(spool)
     upload = dict(delivery)
-    reasons, applications = upload.pop("reasons"), upload.pop("applications")
+    reasons, applications = upload.pop("reasons"), _by_label(upload.pop("applications"), policies)
     return {
         "version": VERSION,
         "pid": os.getpid(),
         "uptime_seconds": round(uptime_s, 3),
         "healthy": not reasons,
         "reasons": reasons,
+        "notes": [note for label, entry in applications.items() for note in _notes(label, entry["policy"])],
         "counters": _counters(totals, usage),
         "spool": {
             "events": usage.events,
@@ -37,6 +52,31 @@ def document(spool: Spool, delivery: Mapping[str, Any], uptime_s: float) -> dict
         "upload": upload,
         "applications": applications,
     }
+
+
+def _by_label(
+    deliveries: Mapping[str, dict[str, Any]], policies: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """All that is known of each application; those that end in the same four characters get marks behind."""
+    labelled: dict[str, dict[str, Any]] = {}
+    for application_id in dict.fromkeys([*deliveries, *policies]):
+        label = Application(application_id).label
+        while label in labelled:
+            label += "'"
+        delivery = deliveries.get(application_id) or idle_entry()
+        labelled[label] = {**delivery, "policy": policies.get(application_id)}
+    return labelled
+
+
+def _notes(label: str, policy: Mapping[str, Any] | None) -> Iterator[str]:
+    """What a person should know of a policy, though events arrive and nothing fails because of it."""
+    if policy is None:
+        return
+    if policy["state"] != "ok":
+        yield f"the policy of {label} is {policy['state']}"
+    for what in ("faults", "parked"):
+        if policy[what]:
+            yield f"the policy of {label}: {len(policy[what])} {what}: {policy[what][0]}"
 
 
 def _books(spool: Spool) -> tuple[Totals, Usage]:

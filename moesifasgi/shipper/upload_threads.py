@@ -1,4 +1,4 @@
-"""Threads for blocking uploads. They are daemons, so that none holds up the exit of the process."""
+"""Threads for blocking requests. They are daemons, so that none holds up the exit of the process."""
 
 import queue
 import threading
@@ -11,7 +11,8 @@ Job = Callable[[], None]
 class UploadThreads:
     """As many threads as jobs were ever under way at once. Used by one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "moesif-upload") -> None:
+        self._name = name
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = 0
 
@@ -20,7 +21,7 @@ class UploadThreads:
         self._jobs.put(job)
         if in_flight > self._threads:
             self._threads += 1
-            threading.Thread(target=self._work, name=f"moesif-upload-{self._threads}", daemon=True).start()
+            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
 
     def close(self) -> None:
         """Let the threads end after their current jobs. May be called twice."""

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from moesifasgi.shipper.clients import Clients, identification, named_tags, url
 from moesifasgi.shipper.compression import gzip_bytes
-from moesifasgi.shipper.http import Answer, Http, NoAnswer, Timeouts
+from moesifasgi.shipper.http import Answer, NoAnswer, Timeouts
 from moesifasgi.shipper.lane import ORDERED_STREAMS
 from moesifasgi.shipper.outcome import Delivered, Outcome
 from moesifasgi.shipper.payload import pack
 from moesifasgi.shipper.retry import classify, classify_error
 from moesifasgi.shipper.spool import Lane
-from moesifasgi.version import VERSION
 from moesifasgi.wire.application import Application
 
 OnTags = Callable[[str, str | None, str | None], None]
@@ -58,26 +58,26 @@ class Uploader:
         on_upload: OnUpload | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._timeouts = timeouts
         self._on_tags = on_tags
         self._on_upload = on_upload
         self._wall = wall
         self._lock = threading.Lock()
-        self._clients: dict[tuple[str | None, str | None, int], Http] = {}
+        self._clients = Clients(timeouts)
         self._traffic: dict[str, Traffic] = {}
-        self._closed = False
 
     def upload(
         self, lane: Lane, application: Application, bodies: Sequence[bytes], *, retry: bool = False
     ) -> Outcome:
         """Upload encoded items as one batch and say what came of it. ``retry``: these were tried before."""
-        url = f"{application.base_uri.rstrip('/')}/v1/{lane.stream}/batch"
         compressed = gzip_bytes(pack(bodies))
         self._began(lane.application_id, retry)
         started = time.monotonic()
         code = NO_ANSWER
         try:
-            answer = self._client(application).post(url, compressed, _headers(application))
+            connections = application.concurrent_uploads + len(ORDERED_STREAMS)
+            client = self._clients.client(application, connections)
+            path = f"/v1/{lane.stream}/batch"
+            answer = client.post(url(application, path), compressed, _headers(application))
             code = str(answer.status)
         except NoAnswer as error:
             return classify_error(error)
@@ -93,11 +93,7 @@ class Uploader:
 
     def close(self) -> None:
         """Cut off what is under way. May be called twice; later uploads fail."""
-        with self._lock:
-            self._closed = True
-            clients = list(self._clients.values())
-        for client in clients:
-            client.close()
+        self._clients.close()
 
     def _outcome(self, application_id: str, answer: Answer) -> Outcome:
         outcome = classify(answer.status, answer.headers, self._wall())
@@ -108,24 +104,9 @@ class Uploader:
         return outcome
 
     def _tell_tags(self, application_id: str, answer: Answer) -> None:
-        config, rules = (answer.headers.get(f"X-Moesif-{name}") for name in ("Config-ETag", "Rules-Tag"))
+        config, rules = named_tags(answer.headers)
         if self._on_tags is not None and (config or rules):
             self._on_tags(application_id, config, rules)
-
-    def _client(self, application: Application) -> Http:
-        connections = application.concurrent_uploads + len(ORDERED_STREAMS)
-        key = (application.http_proxy, application.ca_bundle, connections)
-        with self._lock:
-            if self._closed:
-                raise NoAnswer("the shipper is leaving")
-            if key not in self._clients:
-                self._clients[key] = Http(
-                    proxy=application.http_proxy,
-                    ca_bundle=application.ca_bundle,
-                    connections=connections,
-                    timeouts=self._timeouts,
-                )
-            return self._clients[key]
 
     def _began(self, application_id: str, retry: bool) -> None:
         with self._lock:
@@ -142,16 +123,9 @@ class Uploader:
             self._on_upload(code, seconds)
 
 
-def user_agent(application: Application) -> str:
-    """``moesifasgi/<version>``, and the application's own suffix."""
-    suffix = f" {application.user_agent_suffix}" if application.user_agent_suffix else ""
-    return f"moesifasgi/{VERSION}{suffix}"
-
-
 def _headers(application: Application) -> dict[str, str]:
     return {
-        "X-Moesif-Application-Id": application.application_id,
+        **identification(application),
         "Content-Type": "application/json; charset=utf-8",
         "Content-Encoding": "gzip",
-        "User-Agent": user_agent(application),
     }

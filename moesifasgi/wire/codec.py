@@ -13,7 +13,10 @@ from typing import Any, get_args, get_type_hints
 
 import msgpack
 
+from moesifasgi.wire.frame import MAX_FRAME_BYTES, PREFIX
 from moesifasgi.wire.messages import (
+    MAX_REPORT_LINE_CHARS,
+    MAX_REPORT_LINES,
     Ack,
     Bye,
     Drain,
@@ -23,6 +26,7 @@ from moesifasgi.wire.messages import (
     Message,
     Policy,
     Refused,
+    Report,
     Stats,
     StatusReply,
     StatusRequest,
@@ -33,14 +37,16 @@ MAX_KEY = 127
 """Applications in one worker process: the key is a msgpack fixint."""
 EVENT_HEADER_BYTES = 13
 _EVENT_TYPE = 3
+_POLICY_TYPE = 5
 _EVENT_HEADER = struct.Struct(">BBBBBQ")
 _EVENT_FRAME = struct.Struct(">IBBBBBQ")
+_POLICY_HEADER = struct.Struct(">BBBBI")
 _TYPES: dict[int, type[Any]] = {
     1: Hello,
     2: Welcome,
     _EVENT_TYPE: Event,
     4: Ack,
-    5: Policy,
+    _POLICY_TYPE: Policy,
     6: Stats,
     7: Drain,
     8: Drained,
@@ -48,9 +54,15 @@ _TYPES: dict[int, type[Any]] = {
     10: Refused,
     11: StatusRequest,
     12: StatusReply,
+    13: Report,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
-_CONTROL_LIMITS = {"max_str_len": 1 << 20, "max_bin_len": 1 << 20, "max_array_len": 4096, "max_map_len": 4096}
+_CONTROL_LIMITS = {
+    "max_str_len": 1 << 20,
+    "max_bin_len": MAX_FRAME_BYTES,
+    "max_array_len": 4096,
+    "max_map_len": 4096,
+}
 
 
 class MalformedMessage(ValueError):
@@ -74,6 +86,12 @@ def framed_event(kind: int, key: int, sequence: int, payload: bytes) -> bytes:
     """``frame(encode(Event(...)))`` in one step, for the worker's request path."""
     size = EVENT_HEADER_BYTES + len(payload)
     return _EVENT_FRAME.pack(size, 0x95, _EVENT_TYPE, kind, key, 0xCF, sequence) + payload
+
+
+def policy_head(key: int, document_bytes: int) -> bytes:
+    """What stands before a policy's document in its frame, so that many peers can share one document."""
+    header = _POLICY_HEADER.pack(0x93, _POLICY_TYPE, key, 0xC6, document_bytes)
+    return PREFIX.pack(len(header) + document_bytes) + header
 
 
 def decode(payload: bytes) -> Message:
@@ -110,11 +128,20 @@ def _checked(message: type[Any], values: list[Any]) -> Message:
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise MalformedMessage(f"{message.__name__}.{name} is not a {expected.__name__}")
     made: Message = message(*values[: len(names)])
+    _check_inside(made)
+    return made
+
+
+def _check_inside(made: Message) -> None:
     if isinstance(made, Stats) and not all(
         isinstance(name, str) and type(number) is int for name, number in made.counters.items()
     ):
         raise MalformedMessage("Stats.counters are numbers by their names")
-    return made
+    if isinstance(made, Report) and (
+        len(made.lines) > MAX_REPORT_LINES
+        or not all(isinstance(line, str) and len(line) <= MAX_REPORT_LINE_CHARS for line in made.lines)
+    ):
+        raise MalformedMessage(f"Report.lines are at most {MAX_REPORT_LINES} short texts")
 
 
 def _field_types(message: type[Any]) -> tuple[type, ...]:

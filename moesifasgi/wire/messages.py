@@ -1,6 +1,6 @@
 """The messages of the wire, as values. ``codec`` says how they look as bytes.
 
-    worker → shipper   HELLO, EVENT, STATS, DRAIN, BYE
+    worker → shipper   HELLO, EVENT, STATS, REPORT, DRAIN, BYE
     shipper → worker   WELCOME, ACK, POLICY, DRAINED, REFUSED
     tool → shipper     STATUS, DRAIN            shipper → tool   STATUS_REPLY, DRAINED
 
@@ -16,6 +16,8 @@ OLDEST_WIRE_VERSION = 1
 """The oldest one it still speaks."""
 SESSION_BYTES = 16
 """Length of a session's id: the bytes of a uuid4."""
+MAX_REPORT_LINES = 20
+MAX_REPORT_LINE_CHARS = 200
 
 
 class Kind(IntEnum):
@@ -71,13 +73,21 @@ class Policy(NamedTuple):
     """What the dashboard decided for one application."""
 
     key: int
-    document: dict[str, Any]
+    document: bytes
+    """A packed map (``policy_document``): packed once for all workers, and not decoded here."""
 
 
 class Stats(NamedTuple):
     ring_events: int
     ring_bytes: int
     counters: dict[str, int]
+
+
+class Report(NamedTuple):
+    """What the worker has to say about the policy that it enforces; replaces what it said before."""
+
+    key: int
+    lines: list[str]
 
 
 class Drain(NamedTuple):
@@ -122,6 +132,7 @@ Message = (
     | Ack
     | Policy
     | Stats
+    | Report
     | Drain
     | Drained
     | Bye

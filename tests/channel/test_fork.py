@@ -6,6 +6,7 @@ import textwrap
 from contextlib import closing
 from pathlib import Path
 
+import msgpack
 import psutil
 import pytest
 from lab.far_end import FarEnd, silent_listener
@@ -117,3 +118,71 @@ def test_a_connection_that_is_being_made_is_the_parents_too(path: Path):
                     assert not has_ended(child)
                 finally:
                     child.kill()
+
+
+def test_a_child_keeps_the_policy_in_force_and_hears_of_the_next(path: Path):
+    body = """
+        heard = []
+        channel.watch(0, lambda document: heard.append(document["rules"]))
+        channel.start()
+        channel.report(0, ("of the parent",))
+
+        def until(*rules):
+            while heard != [list(each) for each in rules]:
+                assert len(heard) <= len(rules), heard
+                time.sleep(0.01)
+
+        until([1])
+        pid = os.fork()
+        if pid == 0:
+            heard.clear()
+            channel.start()
+            offer(ord("a"), range(1))
+            until([2])
+            leave()
+            os._exit(0)
+        offer(ord("p"), range(1))
+        until([1], [2])
+        leave()
+        assert os.waitpid(pid, 0)[1] == 0
+    """
+    with FarEnd(path) as far_end:
+        far_end.receiver.push("app-of-the-tests", msgpack.packb({"rules": [1]}))
+        with script(body, path) as process:
+            eventually(lambda: len(far_end.receiver.workers) == 2, 10.0, "parent and child are there")
+            far_end.receiver.push("app-of-the-tests", msgpack.packb({"rules": [2]}))
+            assert process.wait(20) == 0
+
+
+def test_a_fork_while_a_listener_is_at_work_leaves_the_child_able_to_listen(path: Path):
+    body = """
+        import threading
+        at_work, go_on, parent = threading.Event(), threading.Event(), os.getpid()
+        heard = []
+
+        def listen(document):
+            if os.getpid() == parent:
+                at_work.set()
+                go_on.wait(10)
+            heard.append(document["rules"])
+
+        channel.watch(0, listen)
+        channel.start()
+        assert at_work.wait(10)
+        pid = os.fork()
+        if pid == 0:
+            channel.start()
+            while heard != [[1]]:
+                time.sleep(0.01)
+            channel.watch(0, listen)
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        go_on.set()
+    """
+    with FarEnd(path) as far_end:
+        far_end.receiver.push("app-of-the-tests", msgpack.packb({"rules": [1]}))
+        with script(body, path) as process:
+            try:
+                assert process.wait(10) == 0
+            finally:
+                process.kill()

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 from lab.far_end import FarEnd, silent_listener
 from lab.processes import eventually
@@ -22,7 +23,7 @@ from moesifasgi.unix_socket import connected, listening
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import MAX_KEY, decode, encode
 from moesifasgi.wire.frame import PREFIX, FrameDecoder, frame
-from moesifasgi.wire.messages import Ack, Event, Hello, Kind, Message, Policy, Refused, Welcome
+from moesifasgi.wire.messages import Ack, Event, Hello, Kind, Message, Policy, Refused, Report, Stats, Welcome
 from moesifasgi.wire.ring import Offer
 
 APPLICATION = Application("app-of-the-tests")
@@ -285,12 +286,67 @@ def test_an_impostors_answer_costs_nothing_and_the_next_shipper_is_found(
 def test_what_comes_together_with_the_welcome_is_heard(path: Path, connect: Connect):
     """Policy is pushed when a worker says HELLO: no other message needs to follow it."""
     channel = connect()
-    with Impostor(path, said(Welcome(1, 0, 1, "0")) + said(Policy(0, {"sample_rate": 7}))) as shipper:
+    heard: list[Any] = []
+    channel.watch(0, heard.append)
+    pushed = Policy(0, msgpack.packb({"config": {}, "rules": []}))
+    with Impostor(path, said(Welcome(1, 0, 1, "0")) + said(pushed)) as shipper:
         channel.start()
         shipper.greet()
-        eventually(lambda: channel.policy(0), 0.3, "the policy is known")
+        eventually(lambda: heard, 0.3, "the policy is known")
 
-    assert channel.policy(0) == {"sample_rate": 7}
+    assert heard == [{"config": {}, "rules": []}]
+
+
+@pytest.mark.parametrize("document", [b"", b"\xc1", b"\x90", b"\x82\x01", b"\x91" * 2_000])
+def test_a_policy_that_cannot_be_read_leaves_the_last_one_in_force(
+    path: Path, connect: Connect, document: bytes
+):
+    channel = connect()
+    heard: list[Any] = []
+    channel.watch(0, heard.append)
+    good = [Policy(0, msgpack.packb({"rules": [number]})) for number in (1, 2)]
+    answers = said(Welcome(1, 0, 1, "0")) + said(good[0]) + said(Policy(0, document)) + said(good[1])
+    with Impostor(path, answers) as shipper:
+        channel.start()
+        shipper.greet()
+        eventually(lambda: len(heard) == 2, 1.0, "the good ones are known")
+
+    assert heard == [{"rules": [1]}, {"rules": [2]}]
+
+
+def test_reports_are_said_once_a_connection_and_again_to_the_next_shipper(path: Path, connect: Connect):
+    channel = connect()
+    channel.report(0, ("rule r1 is parked",))
+    for _ in range(2):
+        with Impostor(path, said(Welcome(1, 0, 1, "0"))) as shipper:
+            channel.start()
+            heard = shipper.greet(lambda heard: sum(isinstance(one, Stats) for one in heard) == 2)
+
+        assert [one for one in heard if isinstance(one, Report)] == [Report(0, ["rule r1 is parked"])]
+
+
+def test_a_slow_listener_holds_up_no_offer(path: Path, connect: Connect):
+    channel, released = connect(), threading.Event()
+    listening_to = threading.Event()
+
+    def listen(_: Any) -> None:
+        listening_to.set()
+        released.wait(5.0)
+
+    channel.watch(0, listen)
+    pushed = Policy(0, msgpack.packb({"rules": []}))
+    with Impostor(path, said(Welcome(1, 0, 1, "0")) + said(pushed)) as shipper:
+        channel.start()
+        shipper.greet()
+        assert listening_to.wait(2.0)
+        begun = time.perf_counter()
+        fates = {offer(channel, number) for number in range(100)}
+        channel.report(0, ("still waiting",))
+        took_s = time.perf_counter() - begun
+        released.set()
+
+    assert fates == {Offer.ACCEPTED}
+    assert took_s < 0.5
 
 
 def test_a_second_application_may_come_while_the_first_is_being_served(path: Path, connect: Connect):

@@ -3,16 +3,18 @@
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 from lab.far_end import FarEnd
 from lab.processes import eventually
 
 from moesifasgi.channel import Channel
+from moesifasgi.channel.carrier import STATS_INTERVAL_S
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.memory import MemoryChannel
 from moesifasgi.channel.unix import UnixChannel
@@ -23,6 +25,11 @@ from moesifasgi.wire.messages import Kind
 from moesifasgi.wire.ring import Offer
 
 APPLICATION = Application("app-of-the-tests")
+Document = Mapping[str, Any]
+
+
+def policy(rate: int) -> Document:
+    return {"config": {"sample_rate": rate}, "rules": []}
 
 
 class Subject(ABC):
@@ -31,6 +38,14 @@ class Subject(ABC):
     @abstractmethod
     def channel(self, **bounds: Any) -> Channel:
         """A new channel of this kind, closed after the test."""
+
+    @abstractmethod
+    def push(self, application: Application, document: Document) -> None:
+        """What the shipper does with a new policy."""
+
+    @abstractmethod
+    def reported(self, application: Application) -> list[str]:
+        """What was reported of enforcing it, as far as it has come."""
 
     @abstractmethod
     def arrived(self) -> list[bytes]:
@@ -45,6 +60,15 @@ class Memory(Subject):
         self.made.append(MemoryChannel(**bounds))
         return self.made[-1]
 
+    def push(self, application: Application, document: Document) -> None:
+        for channel in self.made:
+            channel.push(channel.register(application), document)
+
+    def reported(self, application: Application) -> list[str]:
+        (channel,) = self.made
+        key = channel.register(application)
+        return [line for report in channel.policies.reports() if report.key == key for line in report.lines]
+
     def arrived(self) -> list[bytes]:
         return [event.payload for channel in self.made for event in channel.events]
 
@@ -57,6 +81,12 @@ class Unix(Subject):
     def channel(self, *, max_events: int = 10_000, max_bytes: int = 1 << 25) -> Channel:
         self.made.append(UnixChannel(PathDialer(self.far_end.path), max_events, max_bytes))
         return self.made[-1]
+
+    def push(self, application: Application, document: Document) -> None:
+        self.far_end.receiver.push(application.application_id, msgpack.packb(document))
+
+    def reported(self, application: Application) -> list[str]:
+        return self.far_end.receiver.reports().get(application.application_id, [])
 
     def arrived(self) -> list[bytes]:
         return [stored.payload for stored in self.far_end.stored()]
@@ -160,10 +190,89 @@ def test_an_offer_after_close_begins_anew(subject: Subject):
     assert subject.arrived() == [b"\x01", b"\x02"]
 
 
-def test_no_policy_is_known_before_the_dashboard_has_spoken(subject: Subject):
-    channel = subject.channel()
+def test_nothing_is_told_before_the_dashboard_has_spoken(subject: Subject):
+    channel, heard = subject.channel(), list[Document]()
+    channel.watch(channel.register(APPLICATION), heard.append)
+    channel.start()
+    channel.offer(Kind.RECORD, 0, b"\x90")
+    channel.drain(2.0, give_up=False)
 
-    assert channel.policy(channel.register(APPLICATION)) is None
+    assert heard == []
+
+
+def test_each_new_policy_is_told_once_and_in_order(subject: Subject):
+    channel, heard = subject.channel(), list[Document]()
+    channel.watch(channel.register(APPLICATION), heard.append)
+    channel.start()
+    for rate in (10, 20, 20, 30):
+        subject.push(APPLICATION, policy(rate))
+        eventually(lambda rate=rate: heard and heard[-1] == policy(rate), 2.0, "it is told")
+
+    assert heard == [policy(10), policy(20), policy(30)]
+
+
+def test_who_watches_later_is_told_at_once(subject: Subject):
+    channel, first, later = subject.channel(), list[Document](), list[Document]()
+    key = channel.register(APPLICATION)
+    channel.watch(key, first.append)
+    channel.start()
+    subject.push(APPLICATION, policy(10))
+    eventually(lambda: first, 2.0, "the first is told")
+
+    channel.watch(key, later.append)
+    assert later == [policy(10)]
+
+
+def test_each_application_has_its_own_policy(subject: Subject):
+    channel, other = subject.channel(), Application("another")
+    heard: dict[int, list[Document]] = {}
+    for application in (APPLICATION, other):
+        key = channel.register(application)
+        heard[key] = []
+        channel.watch(key, heard[key].append)
+    channel.start()
+    subject.push(other, policy(2))
+    subject.push(APPLICATION, policy(1))
+
+    eventually(lambda: all(heard.values()), 2.0, "both are told")
+    assert heard == {0: [policy(1)], 1: [policy(2)]}
+
+
+def test_a_listener_that_raises_disturbs_neither_the_others_nor_the_channel(subject: Subject):
+    channel, heard = subject.channel(), list[Document]()
+    key = channel.register(APPLICATION)
+    channel.watch(key, lambda document: document["no such key"])
+    channel.watch(key, heard.append)
+    channel.start()
+    for rate in (10, 20):
+        subject.push(APPLICATION, policy(rate))
+        eventually(lambda rate=rate: heard and heard[-1] == policy(rate), 2.0, "the other is told")
+
+    assert channel.offer(Kind.RECORD, key, b"\x90") is Offer.ACCEPTED
+
+
+def test_a_policy_as_large_as_a_frame_is_told_whole(subject: Subject):
+    channel, heard = subject.channel(), list[Document]()
+    channel.watch(channel.register(APPLICATION), heard.append)
+    channel.start()
+    large = {"config": {"user_sample_rate": {str(user): user % 101 for user in range(150_000)}}, "rules": []}
+    subject.push(APPLICATION, large)
+    subject.push(APPLICATION, policy(5))
+
+    eventually(lambda: heard and heard[-1] == policy(5), 5.0, "the last is told")
+    assert heard[0] in (large, policy(5))
+
+
+def test_reports_replace_each_other_and_are_bounded(subject: Subject):
+    channel = subject.channel()
+    key = channel.register(APPLICATION)
+    channel.start()
+    channel.report(key, ("a first word",))
+    channel.report(key, tuple(f"{number} {'x' * 300}" for number in range(30)))
+
+    lines = eventually(lambda: subject.reported(APPLICATION), STATS_INTERVAL_S + 2.0, "it is reported")
+    assert [line[:3] for line in lines] == [f"{number} {'x' * 3}"[:3] for number in range(20)]
+    assert {len(line) for line in lines} == {200}
 
 
 @pytest.fixture

@@ -254,6 +254,15 @@ def test_duplicates_and_gaps_are_counted_beside_the_identity(opened: Opener) -> 
     assert (spool.totals().duplicates, spool.totals().gaps, spool.totals().taken) == (4, 6, 3)
 
 
+def test_policies_are_remembered_as_they_were_last_told(opened: Opener) -> None:
+    spool = opened()
+    assert spool.policies() == {}
+    spool.remember_policy("application-one", b"older")
+    spool.remember_policy("application-one", b"newest" * 100_000)
+    spool.remember_policy("application-two", b"")
+    assert spool.policies() == {"application-one": b"newest" * 100_000, "application-two": b""}
+
+
 def test_applications_are_remembered_as_they_were_last_told(opened: Opener) -> None:
     spool = opened()
     spool.remember(Application("application-one", batch_size=7, trusted_proxies=("10.0.0.0/8",)))

@@ -51,6 +51,18 @@ def test_a_sequence_with_times_is_repeated() -> None:
     assert statuses(following(Behaviour(sequence=steps, times=2)), 5) == [500, 502, 500, 502, None]
 
 
+def test_of_several_behaviours_each_request_meets_the_first_that_is_meant_and_not_used_up() -> None:
+    script = Script()
+    script.follow(
+        Behaviour(status=401, path_prefix="/v1/config", times=1),
+        Behaviour(status=500, path_prefix="/v1/rules"),
+        Behaviour(status=429, times=2),
+    )
+    assert statuses(script, 3, path="/v1/config") == [401, 429, 429]
+    assert statuses(script, 2, path="/v1/rules") == [500, 500]
+    assert statuses(script, 1) == [None]
+
+
 def test_json_makes_the_same_behaviour_as_python() -> None:
     document = {"times": 3, "sequence": [{"status": 503, "headers": {"Retry-After": "2"}}, {"drip_s": 0.5}]}
     assert Behaviour.from_json(document) == Behaviour(

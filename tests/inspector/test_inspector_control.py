@@ -68,6 +68,44 @@ def test_a_behaviour_is_set_shown_and_taken_back(client: Any, event: Any) -> Non
     assert client.post("/v1/events", event()).status_code == 201
 
 
+def test_several_behaviours_may_be_set_at_once(client: Any) -> None:
+    told = [{"status": 401, "path_prefix": "/v1/config"}, {"body": "[", "path_prefix": "/v1/rules"}]
+    assert client.put("/inspector/behaviour", told).status_code == 200
+    assert [each["path_prefix"] for each in client.get("/inspector/behaviour").json()] == [
+        "/v1/config",
+        "/v1/rules",
+    ]
+    assert client.get("/v1/config").status_code == 401
+    assert client.get("/v1/rules").text == "["
+
+
+def test_what_is_set_is_shown_with_its_tag(client: Any) -> None:
+    client.put("/inspector/config", {"sample_rate": 1})
+    client.put(f"/inspector/config?application_id={APPLICATION}", {"sample_rate": 2})
+    shown = client.get("/inspector/config")
+    assert shown.json() == {"sample_rate": 1}
+    assert client.get(f"/inspector/config?application_id={APPLICATION}").json() == {"sample_rate": 2}
+    assert client.get("/inspector/rules").json() == []
+    assert (
+        client.get(f"/inspector/config?application_id={APPLICATION}").headers["ETag"].strip('"')
+        == (client.get("/v1/config").headers["X-Moesif-Config-ETag"])
+    )
+
+
+def test_a_tag_is_new_each_time_that_something_is_set(client: Any) -> None:
+    tags = set()
+    for rate in (1, 2, 1, 1):
+        client.put("/inspector/config", {"sample_rate": rate})
+        tags.add(client.get("/v1/config").headers["X-Moesif-Config-ETag"])
+    assert len(tags) == 4
+
+
+def test_the_page_sets_config_and_rules(client: Any) -> None:
+    page = client.get("/inspector/").text
+    for control in ("config", "rules", "set-config", "set-rules", "application", "told"):
+        assert f'id="{control}"' in page
+
+
 def test_the_control_api_never_misbehaves(client: Any, collector: Collector) -> None:
     collector.behave(Behaviour(hang=True))
     assert client.get("/inspector/summary").status_code == 200

@@ -67,9 +67,9 @@ class Rig:
         """Whether so many different items arrive in time."""
         return self.collector.wait_for(lambda store: store.counts(stream).distinct == count, timeout_s)
 
-    def state(self, label: str = "…AAAA") -> str | None:
+    def state(self, application_id: str = A) -> str | None:
         """What status says of an application."""
-        entry = self.delivery.status()["applications"].get(label)
+        entry = self.delivery.status()["applications"].get(application_id)
         return entry["state"] if entry else None
 
     def requests(self) -> int:

@@ -5,9 +5,10 @@ import contextlib
 import pytest
 
 from moesifasgi.inspector import Behaviour
+from moesifasgi.shipper.clients import user_agent
 from moesifasgi.shipper.outcome import Delivered, RetryLater, Unauthorized
 from moesifasgi.shipper.spool import Lane
-from moesifasgi.shipper.uploader import Uploader, user_agent
+from moesifasgi.shipper.uploader import Uploader
 from moesifasgi.version import VERSION
 from moesifasgi.wire.application import Application
 

@@ -15,8 +15,12 @@ from moesifasgi.wire.codec import (
     decode,
     encode,
     event_header,
+    policy_head,
 )
+from moesifasgi.wire.frame import MAX_FRAME_BYTES
 from moesifasgi.wire.messages import (
+    MAX_REPORT_LINE_CHARS,
+    MAX_REPORT_LINES,
     Ack,
     Bye,
     Drain,
@@ -26,6 +30,7 @@ from moesifasgi.wire.messages import (
     Message,
     Policy,
     Refused,
+    Report,
     Stats,
     StatusReply,
     StatusRequest,
@@ -43,8 +48,9 @@ MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     Welcome: st.builds(Welcome, U64, U64, U64, TEXT),
     Event: st.builds(Event, st.integers(0, 127), st.integers(0, 127), U64, DOCUMENT.map(msgpack.packb)),
     Ack: st.builds(Ack, U64),
-    Policy: st.builds(Policy, U64, DOCUMENT),
+    Policy: st.builds(Policy, U64, st.binary(max_size=20)),
     Stats: st.builds(Stats, U64, U64, COUNTERS),
+    Report: st.builds(Report, U64, st.lists(TEXT, max_size=3)),
     Drain: st.builds(Drain, U64, st.booleans()),
     Drained: st.builds(Drained, U64, st.booleans(), TEXT),
     Bye: st.builds(Bye, U64),
@@ -56,8 +62,9 @@ ONE_OF_EACH = [
     Hello(1, 1, b"s" * 16, 1, 7, "2.0", [{"application_id": "a"}]),
     Welcome(1, 0, 7, "2.0"),
     Ack(3),
-    Policy(0, {}),
+    Policy(0, b"\x80"),
     Stats(1, 2, {"acked": 3}),
+    Report(0, ["rule r1 is parked"]),
     Drain(1, True),
     Drained(1, False, "why"),
     Bye(9),
@@ -99,7 +106,7 @@ def test_any_bytes_are_a_message_or_malformed(payload: bytes):
         decode(payload)
 
 
-@given(st.integers(0, 12), st.binary(max_size=100))
+@given(st.integers(0, 13), st.binary(max_size=100))
 def test_bytes_that_begin_like_a_message_are_one_or_malformed(code: int, rest: bytes):
     for head in (0x91, 0x92, 0x94, 0x95, 0x98):
         with suppress(MalformedMessage):
@@ -113,7 +120,7 @@ ARBITRARY = st.recursive(
 )
 
 
-@given(st.integers(1, 12), st.lists(ARBITRARY, max_size=8))
+@given(st.integers(1, 13), st.lists(ARBITRARY, max_size=8))
 def test_fields_of_any_type_make_a_message_that_encodes_or_are_malformed(code: int, fields: list[Any]):
     try:
         decoded = decode(msgpack.packb([code, *fields]))
@@ -157,7 +164,7 @@ def test_nesting_of_any_depth_is_malformed(depth: int, where: str):
         decode(payload)
 
 
-@pytest.mark.parametrize("code", [0, 3, 13, 127, -1, 2**63])
+@pytest.mark.parametrize("code", [0, 3, 14, 127, -1, 2**63])
 def test_an_unknown_type_is_malformed(code: int):
     with pytest.raises(MalformedMessage, match="unknown message type"):
         decode(msgpack.packb([code, 1]))
@@ -191,3 +198,22 @@ def test_a_damaged_event_header_is_malformed(payload: bytes):
 def test_counters_are_numbers_by_name(counters: dict[Any, Any]):
     with pytest.raises(MalformedMessage, match="counters"):
         decode(msgpack.packb([6, 1, 1, counters]))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[b"bytes"], [["deep"]], ["x"] * (MAX_REPORT_LINES + 1), ["x" * (MAX_REPORT_LINE_CHARS + 1)]],
+    ids=["bytes", "deep", "many", "long"],
+)
+def test_a_report_is_a_few_short_texts(lines: list[Any]):
+    with pytest.raises(MalformedMessage, match="lines"):
+        decode(msgpack.packb([13, 0, lines]))
+
+
+@pytest.mark.parametrize("size", [0, 1, 300, MAX_FRAME_BYTES - 8])
+def test_a_policy_may_be_written_in_two_pieces(size: int):
+    document = b"x" * size
+    framed = policy_head(5, size) + document
+
+    assert decode(framed[4:]) == Policy(5, document)
+    assert int.from_bytes(framed[:4], "big") == len(framed) - 4 <= MAX_FRAME_BYTES

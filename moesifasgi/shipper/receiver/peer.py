@@ -6,8 +6,9 @@ import struct
 from typing import NamedTuple
 
 from moesifasgi.shipper.intake import Session
-from moesifasgi.wire.codec import decode, encode
-from moesifasgi.wire.frame import FrameDecoder, frame
+from moesifasgi.shipper.receiver.outbox import Outbox
+from moesifasgi.wire.codec import decode
+from moesifasgi.wire.frame import FrameDecoder
 from moesifasgi.wire.messages import Message, Stats
 
 READ_BYTES = 256 * 1024
@@ -33,6 +34,8 @@ class Peer:
         self.since = since
         self.session: Session | None = None
         self.stats: Stats | None = None
+        self.reports: dict[int, list[str]] = {}
+        """What it says of the policies it enforces, by application key."""
         self.drains: set[int] = set()
         """Tokens of drains that are not answered yet."""
         self.is_tool = False
@@ -41,7 +44,7 @@ class Peer:
         self.watched = 0
         """What the selector looks for: its event mask."""
         self._decoder = FrameDecoder()
-        self._unread = b""
+        self._outbox = Outbox()
         self._deaf = False
 
     def fileno(self) -> int:
@@ -53,12 +56,12 @@ class Peer:
 
     @property
     def wants_write(self) -> bool:
-        return bool(self._unread)
+        return not self._outbox.empty
 
     @property
     def overdue(self) -> bool:
         """It sends and does not read."""
-        return len(self._unread) > MAX_UNREAD_BYTES
+        return self._outbox.answer_bytes > MAX_UNREAD_BYTES
 
     def read(self) -> bool:
         """Take in what has arrived; False at the end of the stream (all that came before has been read)."""
@@ -80,19 +83,25 @@ class Peer:
     def tell(self, message: Message) -> None:
         """Answer. A peer that cannot be written to is still read to its end: what it had sent counts."""
         if not self._deaf:
-            self._unread += frame(encode(message))
+            self._outbox.answer(message)
+            self.flush()
+
+    def tell_policy(self, key: int, document: bytes) -> None:
+        """A packed policy document, in place of an older one that waits."""
+        if not self._deaf:
+            self._outbox.policy(key, document)
             self.flush()
 
     def flush(self) -> None:
+        """Give the kernel what it takes."""
         try:
-            sent = self.socket.send(self._unread)
+            while buffers := self._outbox.next_buffers():
+                self._outbox.wrote(self.socket.sendmsg(buffers))
         except BlockingIOError:
             return
         except OSError:
             self._deaf = True
-            self._unread = b""
-            return
-        self._unread = self._unread[sent:]
+            self._outbox = Outbox()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -5,43 +5,25 @@ stored in one transaction, and only then are sequences acknowledged.
 """
 
 import logging
-import os
 import selectors
 import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from moesifasgi.quiet import say
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.receiver.acks import OwedAcks
+from moesifasgi.shipper.receiver.conversation import Conversation, Desk
 from moesifasgi.shipper.receiver.peer import Peer
 from moesifasgi.shipper.spool import SpoolError
-from moesifasgi.version import VERSION
 from moesifasgi.wakeup import Wakeup
-from moesifasgi.wire.messages import (
-    OLDEST_WIRE_VERSION,
-    WIRE_VERSION,
-    Ack,
-    Bye,
-    Drain,
-    Drained,
-    Event,
-    Hello,
-    Message,
-    Refused,
-    Stats,
-    StatusReply,
-    StatusRequest,
-    Welcome,
-)
+from moesifasgi.wire.messages import Ack, Refused
 
 NAP_S = 0.004
 """Pause after a round that read something; a busy worker writes 20 frames meanwhile, the kernel holds 90."""
 MAX_PEERS = 1024
-MAX_DRAINS = 64
-"""Drains of one peer that wait for their answer at once."""
 INTRODUCTION_S = 10.0
 """A peer that has said neither HELLO nor asked anything by then is dropped."""
 TOOL_IDLE_S = 60.0
@@ -51,26 +33,8 @@ SIGN_OF_LIFE_S = 0.25
 """How often a peer that waits for a drain hears an acknowledgement again: a busy shipper is no dead one."""
 
 
-class Desk(Protocol):
-    """What the receiver asks of the rest of the shipper. Called on its thread; must not wait."""
-
-    def appended(self) -> None:
-        """Something new is in the spool."""
-
-    def drain(
-        self, *, give_up: bool, application_ids: frozenset[str] | None, on_done: Callable[[bool, str], None]
-    ) -> None:
-        """Deliver now what is in the spool of these applications (None: of all).
-
-        ``on_done(delivered, reason)`` is called from any thread.
-        """
-
-    def status(self) -> dict[str, Any]:
-        """The status document, but for what the receiver knows."""
-
-
 class Receiver:
-    """See the module. ``step`` runs it once; ``post`` is all that other threads may call."""
+    """See the module. ``step`` runs it once; ``post`` and ``push`` are all that other threads may call."""
 
     def __init__(
         self, listener: socket.socket, intake: Intake, desk: Desk, allowed_uids: frozenset[int]
@@ -82,7 +46,7 @@ class Receiver:
         self._desk = desk
         self._allowed_uids = allowed_uids
         self._peers: set[Peer] = set()
-        self._by_session: dict[bytes, Peer] = {}
+        self._conversation = Conversation(intake, desk, self)
         self._posted: deque[Callable[[], None]] = deque()
         self._owed = OwedAcks()
         self._commit_at: float | None = None
@@ -95,12 +59,20 @@ class Receiver:
     @property
     def workers(self) -> list[Peer]:
         """Peers that have introduced themselves as workers."""
-        return list(self._by_session.values())
+        return self._conversation.workers
 
     def post(self, task: Callable[[], None]) -> None:
         """Run ``task`` on the receiver's thread, soon."""
         self._posted.append(task)
         self.wakeup.set()
+
+    def push(self, application_id: str, document: bytes) -> None:
+        """Tell all workers of this application, now and when they come, a packed policy document."""
+        self.post(lambda: self._conversation.push(application_id, document))
+
+    def reports(self) -> dict[str, list[str]]:
+        """What workers say of the policy they enforce, by application."""
+        return self._conversation.reports()
 
     def step(self, longest_wait_s: float) -> bool:
         """One round; True if any peer had something to read."""
@@ -143,9 +115,8 @@ class Receiver:
     def acknowledge(self) -> None:
         """Tell every worker what is stored of its session."""
         for session, sequence in self._owed.settle().items():
-            if (peer := self._by_session.get(session)) is not None:
+            if (peer := self._conversation.worker(session)) is not None:
                 peer.tell(Ack(sequence))
-                self._watch(peer)
 
     def stop_accepting(self) -> None:
         """No new peers; those that are here go on."""
@@ -164,7 +135,7 @@ class Receiver:
     def close(self) -> None:
         self.stop_accepting()
         for peer in list(self._peers):
-            self._drop(peer)
+            self.drop(peer)
         self._selector.close()
         self.wakeup.close()
 
@@ -211,13 +182,12 @@ class Receiver:
             return False  # Dropped in this very round, by a newer connection of its session.
         if ready & selectors.EVENT_WRITE:
             peer.flush()
-            self._watch(peer)
         if not ready & selectors.EVENT_READ:
             return False
         alive = peer.read()
         try:
             while peer in self._peers and not peer.overdue and (message := peer.next_message()) is not None:
-                self._hear(peer, message)
+                self._conversation.hear(peer, message)
         except (ValueError, ProtocolError) as error:
             self.malformed += 1
             say("malformed", "dropped a peer that does not keep to the wire: %s", error)
@@ -229,69 +199,8 @@ class Receiver:
             say("fault", "dropped a peer after a fault in serving it: %r", error, level=logging.ERROR)
             alive = False
         if not alive:
-            self._drop(peer)
+            self.drop(peer)
         return alive
-
-    def _hear(self, peer: Peer, message: Message) -> None:
-        if isinstance(message, Event):
-            if peer.session is None:
-                raise ProtocolError("expected HELLO before the first event")
-            self._intake.take(peer.session, message)
-        elif isinstance(message, Hello):
-            self._greet(peer, message)
-        elif isinstance(message, Stats):
-            peer.stats = message
-        elif isinstance(message, Drain):
-            self._drain(peer, message)
-        elif isinstance(message, StatusRequest):
-            peer.is_tool = True
-            peer.tell(StatusReply({**self._desk.status(), **self.status()}))
-            self._watch(peer)
-        elif isinstance(message, Bye):
-            self._bye(peer, message)
-        else:
-            raise ProtocolError(f"{type(message).__name__} is for workers")
-
-    def _greet(self, peer: Peer, hello: Hello) -> None:
-        if peer.session is not None:
-            raise ProtocolError("expected one HELLO on a connection")
-        version = min(hello.newest_version, WIRE_VERSION)
-        if version < max(hello.oldest_version, OLDEST_WIRE_VERSION):
-            peer.tell(Refused(f"this shipper speaks wire {OLDEST_WIRE_VERSION} to {WIRE_VERSION}"))
-            raise ProtocolError(f"a worker speaks wire {hello.oldest_version} to {hello.newest_version}")
-        if (older := self._by_session.get(hello.session)) is not None:
-            self._drop(older)
-        peer.session = self._intake.greet(hello)
-        self._by_session[hello.session] = peer
-        peer.tell(Welcome(version, peer.session.last, os.getpid(), VERSION))
-        self._watch(peer)
-
-    def _drain(self, peer: Peer, drain: Drain) -> None:
-        peer.is_tool = peer.session is None
-        if len(peer.drains) >= MAX_DRAINS:
-            raise ProtocolError(f"expected at most {MAX_DRAINS} drains at once")
-        if not self.commit():
-            peer.tell(Drained(drain.token, False, "the spool cannot store events for now"))
-            return
-        self.acknowledge()
-        peer.drains.add(drain.token)
-
-        def done(delivered: bool, reason: str) -> None:
-            self.post(lambda: self._drained(peer, Drained(drain.token, delivered, reason)))
-
-        self._desk.drain(give_up=drain.give_up, application_ids=_applications_of(peer), on_done=done)
-
-    def _drained(self, peer: Peer, answer: Drained) -> None:
-        if peer in self._peers:
-            peer.drains.discard(answer.token)
-            peer.tell(answer)
-            self._watch(peer)
-
-    def _bye(self, peer: Peer, bye: Bye) -> None:
-        if peer.session is None:
-            raise ProtocolError("expected HELLO before BYE")
-        if self.commit():
-            self._intake.end(peer.session, bye.final_sequence)
 
     def _look_after_peers(self) -> None:
         now = time.monotonic()
@@ -300,10 +209,11 @@ class Receiver:
             silent = peer.session is None and not peer.drains and now - peer.since > patience_s
             if peer.overdue or silent:
                 say("peer dropped", "dropped a peer that says nothing, or does not read its answers")
-                self._drop(peer)
+                self.drop(peer)
             elif peer.drains and peer.session is not None and now - peer.reassured_at >= SIGN_OF_LIFE_S:
                 peer.reassured_at = now
                 peer.tell(Ack(peer.session.last if self._intake.due_in_s() is None else 0))
+            self._watch(peer)
 
     def _watch(self, peer: Peer) -> None:
         """Have the selector look for what this peer can do now."""
@@ -327,13 +237,17 @@ class Receiver:
             for peer in self._peers:
                 self._watch(peer)
 
-    def _drop(self, peer: Peer) -> None:
+    def drop(self, peer: Peer) -> None:
+        """End this connection."""
         self._peers.discard(peer)
         if peer.watched:
             self._selector.unregister(peer)
         peer.close()
-        if peer.session is not None and self._by_session.get(peer.session.id) is peer:
-            del self._by_session[peer.session.id]
+        self._conversation.forget(peer)
+
+    def is_connected(self, peer: Peer) -> bool:
+        """Whether it was not dropped."""
+        return peer in self._peers
 
     def status(self) -> dict[str, Any]:
         """What the status document says of peers."""
@@ -350,10 +264,3 @@ class Receiver:
             ],
             "peers": {"connected": len(self._peers), "malformed": self.malformed, "refused": self.refused},
         }
-
-
-def _applications_of(peer: Peer) -> frozenset[str] | None:
-    """Whose events a peer's drain waits for: a worker's own applications; all, for a tool."""
-    if peer.session is None:
-        return None
-    return frozenset(application.application_id for application in peer.session.applications)

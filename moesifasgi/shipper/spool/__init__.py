@@ -138,7 +138,7 @@ class SpoolInUse(SpoolError):
 
 
 class Spool(Protocol):
-    """One owner process; ``append``/``last_sequence`` from the intake thread, the rest from delivery."""
+    """One owner process. Appends and sessions are for the intake thread; the rest, for any other."""
 
     durable: bool
 
@@ -165,6 +165,12 @@ class Spool(Protocol):
 
     def applications(self) -> list[Application]:
         """All remembered applications."""
+
+    def remember_policy(self, application_id: str, policy: bytes) -> None:
+        """Keep what the dashboard decided, so that a restart enforces it at once."""
+
+    def policies(self) -> dict[str, bytes]:
+        """All remembered policies, by application; a damaged one is left out."""
 
     def lanes(self) -> list[Lane]:
         """Lanes that have chunks."""

@@ -4,9 +4,10 @@ Intake and delivery have a connection each, so that reading a large chunk never 
 both go through one lock, so that SQLite never has to say "busy" inside this process.
 """
 
+import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
@@ -66,6 +67,7 @@ class Database:
     def open(self) -> None:
         """Open the file, made or salvaged if need be. SpoolError: it cannot be, or is a newer version's."""
         with translated(at_start=True):
+            _refuse_what_is_no_file(self._path)
             if not self._path.exists():
                 self._replace()
         try:
@@ -133,6 +135,7 @@ class Database:
         with translated(at_start=True):
             schema.check_version(self._path)
             self.intake.connection = schema.connect(self._path, self._durability)
+            schema.add_tables(self.intake.connection)
             self.delivery.connection = schema.connect(self._path, self._durability)
             self.ledger, self.numbers = books.load(self.intake.connection)
             newest = tables.newest_row(self.intake.connection)
@@ -143,6 +146,13 @@ class Database:
     def _detach(self) -> None:
         for link in (self.delivery, self.intake):
             link.disconnect()
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """A person put it there: what a link points to is not ours, and a directory may hold anything."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise SpoolError(f"{path} is not a regular file")
 
 
 @contextmanager

@@ -57,6 +57,7 @@ class MemorySpool:
         self._rows: dict[int, ChunkRow] = {}
         self._sessions: dict[bytes, _Session] = {}
         self._applications: dict[str, Application] = {}
+        self._policies: dict[str, bytes] = {}
         self._dead_letters: dict[tuple[bytes, int], KeptDeadLetter] = {}
 
     def append(
@@ -108,6 +109,14 @@ class MemorySpool:
     def applications(self) -> list[Application]:
         with self._open():
             return list(self._applications.values())
+
+    def remember_policy(self, application_id: str, policy: bytes) -> None:
+        with self._open():
+            self._policies[application_id] = policy
+
+    def policies(self) -> dict[str, bytes]:
+        with self._open():
+            return dict(self._policies)
 
     def lanes(self) -> list[Lane]:
         with self._lock:

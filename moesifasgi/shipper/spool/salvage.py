@@ -113,7 +113,7 @@ def _copy(old: Path, new: Path) -> int:
         target.execute("BEGIN IMMEDIATE")
         ledger = Ledger()
         ledger.post(_copy_chunks(source, target, deadline))
-        for table in ("sessions", "applications", "dead_letters"):
+        for table in ("sessions", "applications", "policies", "dead_letters"):
             _copy_table(source, target, table, deadline)
         _copy_counters(source, target, ledger)
         target.execute("COMMIT")

@@ -7,6 +7,7 @@
     sessions      the last stored sequence of each worker session
     applications  settings of each application, so that a backlog can be delivered after a restart
     dead_letters  what the collector refused for good, oldest first
+    policies      what the dashboard decided for each application; files of before have it added
 
 The version is written twice, in ``user_version`` and in ``application_id``, so that a flipped bit is not
 taken for a newer version's file, which is refused and left alone.
@@ -54,6 +55,11 @@ CREATE TABLE dead_letters (
     reason TEXT NOT NULL, refused_at REAL NOT NULL, seal INTEGER NOT NULL, payload BLOB NOT NULL);
 CREATE UNIQUE INDEX dead_letters_by_item ON dead_letters (session, sequence);
 """
+_ADDED_TABLES = """
+CREATE TABLE IF NOT EXISTS policies (
+    application_id TEXT PRIMARY KEY, policy BLOB NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
+"""
+"""What version 1 did not have from the beginning; one that knows nothing of it leaves it alone."""
 
 
 class SpoolDamaged(SpoolError):
@@ -67,7 +73,7 @@ def create(path: Path) -> None:
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.executescript(f"BEGIN; {_TABLES}")
+        connection.executescript(f"BEGIN; {_TABLES} {_ADDED_TABLES}")
         connection.execute(f"PRAGMA application_id = {_MARK + VERSION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
@@ -114,6 +120,11 @@ def connect(path: Path, durability: Durability) -> sqlite3.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def add_tables(connection: sqlite3.Connection) -> None:
+    """Give an older file the tables that it lacks."""
+    connection.executescript(_ADDED_TABLES)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

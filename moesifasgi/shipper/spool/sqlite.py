@@ -180,6 +180,16 @@ class SqliteSpool:
         with self.database.delivery.turn() as connection:
             return list(tables.select_applications(connection))
 
+    @mended
+    def remember_policy(self, application_id: str, policy: bytes) -> None:
+        with self.database.transaction(self.database.delivery) as running:
+            tables.write_policy(running.connection, application_id, policy)
+
+    @mended
+    def policies(self) -> dict[str, bytes]:
+        with self.database.delivery.turn() as connection:
+            return dict(tables.select_policies(connection))
+
     def lanes(self) -> list[Lane]:
         with self.database.settled_books() as ledger:
             return ledger.lanes_with_events()

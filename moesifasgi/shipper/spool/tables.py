@@ -1,4 +1,4 @@
-"""Chunks, sessions and applications in SQL: one short function a statement. Transactions are the caller's."""
+"""Chunks, sessions, applications and policies in SQL: a short function a statement, no transactions here."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -119,3 +119,17 @@ def select_applications(connection: sqlite3.Connection) -> Iterator[Application]
         if isinstance(settings, bytes) and seal(settings) == sealed:
             with suppress(ValueError):  # Another version may have taken settings that this one refuses.
                 yield Application.from_wire(msgpack.unpackb(settings))
+
+
+def write_policy(connection: sqlite3.Connection, application_id: str, policy: bytes) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO policies VALUES (?, ?, ?)",
+        (application_id, policy, seal(policy, application_id)),
+    )
+
+
+def select_policies(connection: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
+    """Those that are intact; the others are fetched again."""
+    for application_id, policy, sealed in connection.execute("SELECT * FROM policies"):
+        if isinstance(policy, bytes) and seal(policy, application_id) == sealed:
+            yield application_id, policy

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from lab.far_end import FarEnd, Speaker
 from lab.processes import eventually
 
+from moesifasgi.shipper.receiver.conversation import MAX_DRAINS
 from moesifasgi.shipper.receiver.peer import MAX_UNREAD_BYTES
-from moesifasgi.shipper.receiver.unix import MAX_DRAINS
 from moesifasgi.shipper.spool import Chunk, SpoolError
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.version import VERSION
-from moesifasgi.wire.codec import encode
+from moesifasgi.wire.application import Application
+from moesifasgi.wire.codec import MAX_KEY, encode
 from moesifasgi.wire.frame import MAX_FRAME_BYTES, PREFIX, frame
 from moesifasgi.wire.messages import (
     Ack,
@@ -34,6 +35,7 @@ from moesifasgi.wire.messages import (
     Kind,
     Policy,
     Refused,
+    Report,
     Stats,
     StatusReply,
     StatusRequest,
@@ -472,3 +474,79 @@ def test_random_bytes_do_no_harm(
                 speaker.socket.sendall(frame(part) if framed else part)
     with Speaker(path) as worker:
         assert isinstance(worker.hello(), Welcome)
+
+
+def hello_of(speaker: Speaker, *application_ids: str) -> None:
+    wires = [Application(application_id).to_wire() for application_id in application_ids]
+    assert isinstance(speaker.hello(applications=wires), Welcome)
+
+
+def test_a_policy_comes_behind_the_welcome_under_each_key_of_its_application(far_end: FarEnd, speak: Any):
+    far_end.receiver.push("a", b"policy of a")
+    far_end.receiver.push("c", b"policy of c")
+    speaker = speak()
+    hello_of(speaker, "a", "b", "a")
+
+    assert [speaker.answer_of(Policy) for _ in range(2)] == [
+        Policy(0, b"policy of a"),
+        Policy(2, b"policy of a"),
+    ]
+
+
+def test_a_new_policy_goes_to_all_workers_of_its_application_and_to_no_others(
+    far_end: FarEnd, speak: Any, bystander: Speaker
+):
+    workers = [speak() for _ in range(3)]
+    for worker in workers:
+        hello_of(worker, "b", "a")
+    far_end.receiver.push("a", b"policy of a")
+
+    assert [worker.answer_of(Policy) for worker in workers] == [Policy(1, b"policy of a")] * 3
+    bystander.say(StatusRequest())
+    assert not isinstance(bystander.answer(), Policy)
+
+
+def test_a_worker_that_does_not_read_is_not_dropped_for_large_policies_and_hears_the_newest(
+    far_end: FarEnd, speak: Any, bystander: Speaker
+):
+    slow = speak()
+    hello_of(slow, "a")
+    for number in range(200):
+        far_end.receiver.push("a", bytes([number]) * 1_000_000)
+    slow.events(1)
+    bystander_is_served(bystander)
+    eventually(lambda: sequences_of(far_end, slow) == [1], 5.0, "it is served")
+    heard = [slow.answer_of(Policy)]
+    while heard[-1].document[0] != 199:
+        heard.append(slow.answer_of(Policy))
+
+    assert len(heard) <= 3
+    assert {len(policy.document) for policy in heard} == {1_000_000}
+
+
+def test_what_workers_report_of_a_policy_is_gathered_by_application(far_end: FarEnd, speak: Any):
+    workers = [speak() for _ in range(2)]
+    for worker in workers:
+        hello_of(worker, "b", "a")
+        worker.say(Report(1, ["r1 is parked", "r2 is parked"]), Report(0, ["r9 is parked"]))
+    workers[1].say(Report(1, ["r3 is parked"]))
+    wanted = {"a": ["r1 is parked", "r2 is parked", "r3 is parked"], "b": ["r9 is parked"]}
+    eventually(lambda: far_end.receiver.reports() == wanted, 2.0, "all is gathered")
+
+    for worker in workers:
+        worker.socket.close()
+    eventually(lambda: far_end.receiver.reports() == {}, 2.0, "those who left are forgotten")
+
+
+@pytest.mark.parametrize("key", [1, 2**40])
+def test_a_report_on_an_application_that_was_not_named_is_an_offence(far_end: FarEnd, speak: Any, key: int):
+    speaker = speak()
+    hello_of(speaker, "a")
+    speaker.say(Report(key, ["?"]))
+    assert speaker.is_dropped()
+
+
+def test_more_applications_than_there_are_keys_are_an_offence(far_end: FarEnd, speak: Any):
+    speaker = speak()
+    wires = [Application(f"a{number}").to_wire() for number in range(MAX_KEY + 2)]
+    assert speaker.hello(applications=wires) is None
