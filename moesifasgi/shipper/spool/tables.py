@@ -105,6 +105,12 @@ def select_session(connection: sqlite3.Connection, session: bytes) -> int | None
     return found[0] if found and found[1] == seal(session, found[0]) else None
 
 
+def unsealed_sessions(connection: sqlite3.Connection) -> list[str]:
+    """The sessions that their seal does not vouch for, in hexadecimal."""
+    rows = connection.execute("SELECT session, last, seal FROM sessions")
+    return [bytes(session).hex() for session, last, sealed in rows if sealed != seal(session, last)]
+
+
 def sessions_before(connection: sqlite3.Connection, time: float) -> list[bytes]:
     return [
         row[0] for row in connection.execute("SELECT session FROM sessions WHERE touched_at < ?", (time,))
