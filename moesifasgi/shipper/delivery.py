@@ -243,14 +243,22 @@ class Delivery:
                 self._lanes[lane] = LaneState(lane, application, self._pace)
         for lane, state in self._lanes.items():
             state.application = self._applications.get(lane.application_id) or state.application
-            state.caught_up = False
+            state.news()
         self._unknown = frozenset(unknown)
         self._undiscovered = False
 
     def _read_ahead(self, now: float) -> None:
         for state in self._lanes.values():
-            while not state.caught_up and (wanted := state.wanted_items()):
-                state.take(self._spool.peek(state.lane, state.cursor, wanted), now)
+            self._read(state, now)
+            if state.is_behind(self._clock.cautious_wall()):
+                state.read_behind(self._spool.newest_row())
+                self._read(state, now)
+
+    def _read(self, state: LaneState, now: float) -> None:
+        for stretch in state.stretches:
+            while not stretch.caught_up and (wanted := state.wanted_items(stretch)):
+                chunks = self._spool.peek(state.lane, stretch.after, wanted, stretch.upto)
+                state.take(chunks, now, stretch)
 
     def _dispatch(self, state: LaneState, now: float) -> None:
         while state.gate.admits(now, state.in_flight, state.concurrency):

@@ -9,12 +9,13 @@ happens to this process, nothing is lost.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from moesifasgi.shipper.batch import Batch, Entry, OpenChunk
 from moesifasgi.shipper.gate import Gate, GateState, Pace
 from moesifasgi.shipper.payload import MAX_UPLOAD_BYTES, Unserialisable
 from moesifasgi.shipper.spool import Item, Lane, Settlement, StoredChunk
+from moesifasgi.shipper.stretch import FRESH_S, MAX_STRETCHES, Stretch, Stretches
 from moesifasgi.wire.application import Application
 
 START_BATCH_SIZE = 25
@@ -30,6 +31,7 @@ MIN_UPLOAD_BYTES = 64 * 1024
 ORDERED_STREAMS = frozenset({"users", "companies", "subscriptions"})
 """Merged by the collector under their own id, so the last one must be the newest: one upload at a time."""
 _FIRST_GUESS_ITEM_BYTES = 100_000
+_NOW = float("-inf")
 Encode = Callable[[Item], bytes]
 """An item as JSON. Raises Unserialisable."""
 
@@ -44,23 +46,33 @@ class LaneState:
         self.in_flight = 0
         self.refused_run = 0
         """Single items refused since the last delivery."""
-        self.cursor = 0
-        """The last row that was read."""
-        self.caught_up = False
-        """The last read came back empty."""
         self._max_refused_run = pace.max_refused_run
         self._open: dict[int, OpenChunk] = {}
         self._open_items = self._open_bytes = 0
-        self._waiting: deque[Entry] = deque()
-        self._waiting_bytes = 0
+        self._stretches = Stretches()
         self._returned: deque[Batch] = deque()
         self._done: list[OpenChunk] = []
         self._max_upload_bytes = MAX_UPLOAD_BYTES
 
     @property
+    def cursor(self) -> int:
+        """The newest row that was read."""
+        return self._stretches.newest.after
+
+    @property
+    def caught_up(self) -> bool:
+        """The last read of what is newest came back empty; older rows may be unread (``oldest_row``)."""
+        return self._stretches.newest.caught_up
+
+    @property
+    def stretches(self) -> Sequence[Stretch]:
+        """Where to read now."""
+        return self._stretches.in_turn
+
+    @property
     def idle(self) -> bool:
         """Nothing left to upload or to settle, as far as the last read knows."""
-        return self.caught_up and not self._open
+        return self.caught_up and len(self._stretches) == 1 and not self._open
 
     @property
     def has_decided(self) -> bool:
@@ -69,8 +81,9 @@ class LaneState:
 
     @property
     def oldest_row(self) -> int | None:
-        """The oldest row that is not settled."""
-        return next(iter(self._open), None)
+        """The oldest row that is not settled, or not read."""
+        unread = self._stretches.first_unread
+        return min(self._open if unread is None else [*self._open, unread], default=None)
 
     @property
     def refusing(self) -> bool:
@@ -86,42 +99,71 @@ class LaneState:
     def _fill(self) -> int:
         return max(1, self.application.batch_size or START_BATCH_SIZE)
 
-    @property
-    def _size(self) -> int:
-        if self.application.batch_size or len(self._waiting) < 2 * START_BATCH_SIZE:
+    def _size(self, stretch: Stretch) -> int:
+        if self.application.batch_size or len(stretch.waiting) < 2 * START_BATCH_SIZE:
             return self._fill
         return MAX_BATCH_SIZE
 
-    def wanted_items(self) -> int:
-        """How many items to read now: 0 while enough is held, or while nothing can be delivered."""
+    def news(self) -> None:
+        """Something may have been appended."""
+        self._stretches.newest.caught_up = False
+
+    def wanted_items(self, stretch: Stretch) -> int:
+        """How many items to read there now: 0 while enough is held, or while nothing can be delivered."""
         if self._open and self.gate.state is not GateState.OPEN:
             return 0
         most = READ_AHEAD_BATCHES * self.concurrency * max(self._fill, MAX_BATCH_SIZE)
         mean_bytes = self._open_bytes / self._open_items if self._open_items else _FIRST_GUESS_ITEM_BYTES
         room = int((READ_AHEAD_BYTES - self._open_bytes) / max(1, mean_bytes))
-        return max(0, min(most - self._open_items, room), not self._open)
+        share = most if len(self._stretches) == 1 else most // 2 - len(stretch.waiting)
+        starved = not self._open or (len(self._stretches) > 1 and not stretch.waiting)
+        return max(0, min(most - self._open_items, share, room), starved)
 
-    def take(self, chunks: Iterable[StoredChunk], now: float) -> None:
-        """What was read after ``cursor``; nothing at all means that the lane is caught up."""
-        self.caught_up = True
+    def take(self, chunks: Sequence[StoredChunk], now: float, stretch: Stretch | None = None) -> None:
+        """What was read of a stretch (None: the newest) behind its ``after``; nothing at all is its end."""
+        stretch = stretch or self._stretches.newest
         for stored in chunks:
-            self.caught_up = False
-            self.cursor = stored.row
             chunk = OpenChunk(stored, now)
             self._open[stored.row] = chunk
             self._open_items += chunk.left
             self._open_bytes += chunk.bytes
-            self._waiting_bytes += chunk.bytes
-            self._waiting.extend(Entry(chunk, index) for index in range(chunk.left))
+            stretch.add(chunk)
             if not chunk.left:
                 self._done.append(chunk)
+        self._stretches.was_read(stretch, something=bool(chunks))
+
+    def is_behind(self, wall_now: float) -> bool:
+        """Whether what happens now would have to wait for long: it is time to read the newest as well.
+
+        Not where order matters, nor while the collector is the reason.
+        """
+        newest = self._stretches.newest
+        if self.lane.stream in ORDERED_STREAMS or self.gate.state is not GateState.OPEN:
+            return False
+        if newest.caught_up or not newest.waiting or self.wanted_items(newest):
+            return False
+        waited_s = wall_now - newest.waiting[0].chunk.stored.appended_at
+        return waited_s > FRESH_S and len(self._stretches) < MAX_STRETCHES
+
+    def read_behind(self, newest_row: int) -> None:
+        """From now on read behind this row too, the spool's newest."""
+        self._stretches.close(newest_row)
 
     def due_at(self, flush: bool) -> float | None:
         """When the next batch may go: -inf for now; None where there is nothing to upload."""
-        full = len(self._waiting) >= self._fill or self._waiting_bytes >= self._max_upload_bytes
-        if self._returned or (self._waiting and (full or flush)):
-            return float("-inf")
-        return self._waiting[0].chunk.read_at + self.application.batch_timeout_s if self._waiting else None
+        if self._returned:
+            return _NOW
+        times = [self._stretch_due_at(stretch, flush) for stretch in self._stretches.in_turn]
+        return min((at for at in times if at is not None), default=None)
+
+    def _stretch_due_at(self, stretch: Stretch, flush: bool) -> float | None:
+        if not stretch.waiting:
+            return None
+        full = len(stretch.waiting) >= self._fill or stretch.waiting_bytes >= self._max_upload_bytes
+        # What is behind need not wait for more.
+        if full or flush or stretch.upto is not None:
+            return _NOW
+        return stretch.waiting[0].chunk.read_at + self.application.batch_timeout_s
 
     def next_batch(self, now: float, *, flush: bool, encode: Encode, expires_before: float) -> Batch | None:
         """The next batch to upload, oldest first; None if none is due.
@@ -129,31 +171,36 @@ class LaneState:
         Items appended before ``expires_before`` (wall clock) are dropped, those that cannot be encoded
         become dead letters.
         """
-        due_at = self.due_at(flush)
-        if due_at is None or due_at > now:
-            return None
         if self._returned:
             return self._returned.popleft()
+        for stretch in self._stretches.in_turn:
+            due_at = self._stretch_due_at(stretch, flush)
+            if due_at is not None and due_at <= now:
+                entries = self._cut(stretch, encode, expires_before)
+                self._stretches.used(stretch)
+                return Batch(tuple(entries)) if entries else None
+        return None
+
+    def _cut(self, stretch: Stretch, encode: Encode, expires_before: float) -> list[Entry]:
         entries: list[Entry] = []
-        size, total = self._size, 2
-        while self._waiting and len(entries) < size:
-            entry = self._waiting[0]
+        size, total = self._size(stretch), 2
+        while stretch.waiting and len(entries) < size:
+            entry = stretch.waiting[0]
             if self._ready(entry, encode, expires_before):
                 total += len(entry.body) + 1
                 if entries and total > self._max_upload_bytes:
                     break
                 entries.append(entry)
-            self._waiting.popleft()
-            self._waiting_bytes -= len(entry.item.payload)
-        return Batch(tuple(entries)) if entries else None
+            stretch.take_oldest()
+        return entries
 
     def witness(self, encode: Encode, expires_before: float) -> Batch | None:
         """A probe while all is refused: the newest item alone, which tells most about the collector now."""
-        while self._waiting:
-            entry = self._waiting.pop()
-            self._waiting_bytes -= len(entry.item.payload)
-            if self._ready(entry, encode, expires_before):
-                return Batch((entry,))
+        for stretch in self._stretches.newest_first:
+            while stretch.waiting:
+                entry = stretch.take_newest()
+                if self._ready(entry, encode, expires_before):
+                    return Batch((entry,))
         if not self._returned:
             return None
         first, *rest = self._returned.popleft().entries

@@ -107,6 +107,17 @@ def test_chunks_come_out_in_the_order_they_came_in(opened: Opener) -> None:
     assert spool.peek(EVENTS, rows[0].row, 100) == rows[1:]
 
 
+def test_reading_ends_at_the_row_that_was_named(spool):
+    for first in range(1, 50, 10):
+        spool.append([a_chunk(first, 10)], {SESSION: first + 9})
+    rows = spool.peek(EVENTS, 0, 100)
+    assert spool.newest_row() == rows[-1].row
+    assert spool.peek(EVENTS, rows[0].row, 100, rows[2].row) == rows[1:3]
+    assert spool.peek(EVENTS, rows[2].row, 100, rows[2].row) == []
+    spool.settle([delivered(chunk) for chunk in rows])
+    assert spool.newest_row() == rows[-1].row, "a settled row's number is not given out again"
+
+
 @pytest.mark.parametrize(("max_items", "chunks"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3), (100, 3)])
 def test_a_peek_ends_with_the_chunk_that_reaches_the_limit(
     opened: Opener, max_items: int, chunks: int

@@ -395,3 +395,50 @@ def test_a_fault_of_our_own_ends_neither_the_loop_nor_costs_the_batch(rig, event
     rig.start()
     rig.append(event())
     assert rig.distinct(1)
+
+
+def test_during_a_backlog_fresh_events_do_not_wait_for_the_old_ones(rig, event, until):
+    """T4: what happens now is seen now, though hours of an outage are still to be delivered."""
+    hour_ago = MemorySpool(clock=lambda: time.time() - 3600 if not hasattr(rig, "delivery") else time.time())
+    rig.spool = hour_ago
+    rig.collector.behave(Behaviour(delay_s=0.1))
+    for _ in range(120):
+        rig.append(*(event(user_id="old") for _ in range(100)))
+    rig.start()
+    until(lambda: rig.collector.store.counts().distinct >= 1600)
+    rig.append(*(event(user_id="fresh") for _ in range(50)))
+    fresh = {"user_id": "fresh"}.items()
+    until(lambda: sum(fresh <= item.items() for item in rig.collector.store.items()) == 50)
+    assert rig.collector.store.counts().distinct < 6_000
+    assert rig.distinct(12_050, timeout_s=20.0)
+    until(lambda: rig.delivery.idle)
+    assert rig.collector.store.counts().duplicates == 0
+    assert conserved(rig.spool)
+
+
+def test_a_drain_during_a_backlog_waits_for_the_old_ones_too(rig, event, until):
+    rig.spool = MemorySpool(clock=lambda: time.time() - 3600)
+    rig.collector.behave(Behaviour(delay_s=0.05))
+    for _ in range(60):
+        rig.append(*(event() for _ in range(100)))
+    rig.start()
+    until(lambda: rig.collector.store.counts().distinct >= 1600)
+    rig.drain(timeout_s=20.0)
+    until(lambda: rig.answers, timeout_s=20.0)
+    assert rig.answers == [(True, "")]
+    assert rig.collector.store.counts().distinct == 6000
+
+
+def test_updates_of_a_user_keep_their_order_in_a_backlog(rig, until):
+    rig.spool = MemorySpool(clock=lambda: time.time() - 3600)
+    rig.collector.behave(Behaviour(delay_s=0.02))
+    for number in range(2900):
+        rig.append(user(number), stream="users")
+    rig.start()
+    until(lambda: rig.collector.store.counts("users").received >= 400)
+    for number in range(2900, 3000):
+        rig.append(user(number), stream="users")
+    until(lambda: rig.delivery.idle and rig.spool.usage().events == 0, timeout_s=20.0)
+    numbers = [item["metadata"]["number"] for item in rig.collector.store.items("users")]
+    # The collector keeps the newest thousand.
+    assert numbers == list(range(2000, 3000))

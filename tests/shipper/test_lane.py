@@ -3,10 +3,11 @@
 import pytest
 
 from moesifasgi.shipper.gate import Pace
-from moesifasgi.shipper.lane import READ_AHEAD_BYTES, LaneState
+from moesifasgi.shipper.lane import ORDERED_STREAMS, READ_AHEAD_BYTES, LaneState
 from moesifasgi.shipper.outcome import RetryLater
 from moesifasgi.shipper.payload import MAX_UPLOAD_BYTES, Unserialisable
 from moesifasgi.shipper.spool import Item, Lane, StoredChunk
+from moesifasgi.shipper.stretch import FRESH_S, MAX_STRETCHES
 from moesifasgi.wire.application import Application
 
 NEVER_EXPIRES = float("-inf")
@@ -34,6 +35,11 @@ def cut(state, now=0.0, flush=False, encode=encode, expires_before=NEVER_EXPIRES
 
 def next_batch(state, flush=True):
     return state.next_batch(0.0, flush=flush, encode=encode, expires_before=NEVER_EXPIRES)
+
+
+def wanted(state) -> int:
+    (stretch,) = state.stretches
+    return state.wanted_items(stretch)
 
 
 def test_a_batch_waits_until_it_is_full_or_its_oldest_item_has_waited_long_enough():
@@ -79,9 +85,9 @@ def test_an_upload_is_bounded_in_bytes():
 def test_reading_ahead_is_bounded_in_items_and_bytes():
     state = lane_state(concurrent_uploads=4)
     state.take([chunk(1, 1000, b"x" * 10)], now=0.0)
-    assert state.wanted_items() == 600
+    assert wanted(state) == 600
     large = lane_state()
-    while large.wanted_items():
+    while wanted(large):
         large.take([chunk(large.cursor + 1, 10, b"x" * 100_000)], now=0.0)
     assert large.cursor * 1_000_000 <= READ_AHEAD_BYTES + 2_000_000
 
@@ -89,9 +95,9 @@ def test_reading_ahead_is_bounded_in_items_and_bytes():
 def test_nothing_more_is_read_while_nothing_can_be_delivered():
     state = lane_state()
     state.gate.back_off(RetryLater(None, "503"), 0.0, 0.0, 0.5)
-    assert state.wanted_items() > 0
+    assert wanted(state) > 0
     state.take([chunk(1, 10)], now=0.0)
-    assert state.wanted_items() == 0
+    assert wanted(state) == 0
 
 
 def test_a_chunk_is_settled_when_each_of_its_items_has_a_fate():
@@ -180,3 +186,90 @@ def test_while_everything_is_refused_the_newest_item_alone_is_the_witness():
     last = [state.witness(encode, NEVER_EXPIRES) for _ in range(4)]
     assert [batch.bodies for batch in last] == [[b"p28"], [b"p27"], [b"p26"], [b"p25"]]
     assert state.witness(encode, NEVER_EXPIRES).bodies == [b"p0"]
+
+
+def behind(rows=10, **settings) -> LaneState:
+    """A lane that holds all it may of rows appended at 0, and was told that there are ``rows`` in all."""
+    state = lane_state(**settings)
+    state.take([chunk(1, 1600)], now=0.0)
+    state.read_behind(rows)
+    return state
+
+
+def rows_of(batch) -> set[int]:
+    return {entry.chunk.stored.row for entry in batch.entries}
+
+
+def test_a_lane_is_behind_when_it_holds_all_it_may_and_that_is_old():
+    state = lane_state()
+    state.take([chunk(1, 1599)], now=0.0)
+    assert not state.is_behind(100.0), "there is room for more"
+    state.take([chunk(2, 1)], now=0.0)
+    assert not state.is_behind(FRESH_S - 1)
+    assert state.is_behind(FRESH_S + 1)
+    state.take([], now=0.0)
+    assert not state.is_behind(100.0), "nothing newer is there"
+
+
+@pytest.mark.parametrize("stream", sorted(ORDERED_STREAMS))
+def test_what_is_delivered_in_order_is_never_overtaken(stream):
+    state = lane_state(stream)
+    state.take([chunk(1, 1600)], now=0.0)
+    assert not state.is_behind(1e9)
+
+
+def test_nothing_is_overtaken_while_the_collector_is_the_reason():
+    state = lane_state()
+    state.take([chunk(1, 1600)], now=0.0)
+    state.gate.back_off(RetryLater(None, "503"), 0.0, 0.0, 0.5)
+    assert not state.is_behind(100.0)
+
+
+def test_uploads_take_from_the_oldest_and_the_newest_in_turn():
+    state = behind(rows=10)
+    _oldest, newest = sorted(state.stretches, key=lambda stretch: stretch.after)
+    state.take([chunk(11, 1600)], 0.0, newest)
+    assert [rows_of(next_batch(state)) for _ in range(4)] == [{11}, {1}, {11}, {1}]
+
+
+def test_each_of_the_two_is_read_ahead_while_the_other_holds_its_share():
+    state = behind(rows=10)
+    oldest, newest = sorted(state.stretches, key=lambda stretch: stretch.after)
+    assert (state.wanted_items(oldest), state.wanted_items(newest)) == (0, 1)
+    while oldest.waiting:
+        state.delivered(state.next_batch(0.0, flush=True, encode=encode, expires_before=NEVER_EXPIRES))
+    state.settled()
+    assert state.wanted_items(oldest) > 1
+    assert state.wanted_items(newest) > 1
+
+
+def test_rows_that_were_not_read_yet_are_not_done():
+    state = behind(rows=10)
+    while (batch := next_batch(state)) is not None:
+        state.delivered(batch)
+    state.settled()
+    oldest, newest = sorted(state.stretches, key=lambda stretch: stretch.after)
+    state.take([], 0.0, newest)
+    assert (state.caught_up, state.idle, state.oldest_row) == (True, False, 2)
+    state.take([chunk(10, 1)], 0.0, oldest)
+    assert state.stretches == [oldest, newest] or state.stretches == [newest, oldest]
+    state.delivered(next_batch(state))
+    state.settled()
+    assert (state.stretches, state.idle, state.oldest_row) == ([newest], True, None)
+
+
+def test_the_newest_that_falls_behind_too_makes_way_for_what_is_newer():
+    state = behind(rows=10)
+    for rows in range(20, 200, 10):
+        newest = max(state.stretches, key=lambda stretch: stretch.after)
+        state.take([chunk(newest.after + 1, 800)], 0.0, newest)
+        while state.wanted_items(newest):
+            state.take([chunk(newest.after + 1, 800)], 0.0, newest)
+        if state.is_behind(100.0):
+            state.read_behind(rows)
+    assert len(state._stretches) == MAX_STRETCHES
+    read = set()
+    while (batch := next_batch(state)) is not None:
+        read |= rows_of(batch)
+        state.delivered(batch)
+    assert {1, 11} <= read, "those in between come when the oldest is over"

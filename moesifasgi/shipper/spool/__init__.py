@@ -175,11 +175,14 @@ class Spool(Protocol):
     def lanes(self) -> list[Lane]:
         """Lanes that have chunks."""
 
-    def peek(self, lane: Lane, after: int, max_items: int) -> list[StoredChunk]:
+    def newest_row(self) -> int:
+        """The newest row that was ever appended, of any lane; 0 for none."""
+
+    def peek(self, lane: Lane, after: int, max_items: int, upto: int | None = None) -> list[StoredChunk]:
         """Chunks of a lane in order, after row ``after`` (0: from the start), until ``max_items`` is reached.
 
-        At least one chunk if there is one. A chunk whose checksum is wrong is settled as dropped
-        (``damaged``) and skipped.
+        None of a row behind ``upto``. At least one chunk if there is one. A chunk whose checksum is wrong is
+        settled as dropped (``damaged``) and skipped.
         """
 
     def settle(self, settlements: Sequence[Settlement]) -> None:

@@ -122,12 +122,15 @@ class MemorySpool:
         with self._lock:
             return self._ledger.lanes_with_events()
 
-    def peek(self, lane: Lane, after: int, max_items: int) -> list[StoredChunk]:
+    def newest_row(self) -> int:
+        return self._last_row
+
+    def peek(self, lane: Lane, after: int, max_items: int, upto: int | None = None) -> list[StoredChunk]:
         chunks: list[StoredChunk] = []
-        items = 0
+        items, last = 0, self._last_row if upto is None else upto
         with self._open():
             for row in self._rows.values():
-                if row.lane == lane and row.row > after and (not chunks or items < max_items):
+                if row.lane == lane and after < row.row <= last and (not chunks or items < max_items):
                     chunks.append(from_row(row))
                     items += row.events
         return chunks

@@ -37,9 +37,10 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def replace(path: Path, now: float) -> tuple[Path | None, int]:
+def replace(path: Path, now: float, limit_s: float = SALVAGE_S) -> tuple[Path | None, int]:
     """Put a sound file in the place of ``path``, damaged or not there at all.
 
+    What cannot be read within ``limit_s`` stays in the damaged file alone.
     Returns where the damaged file is now (None: there was none) and how many items were saved from it.
     Raises OSError or sqlite3.Error where the directory cannot be written; the damaged file is then kept.
     """
@@ -47,15 +48,15 @@ def replace(path: Path, now: float) -> tuple[Path | None, int]:
     interrupted = new.exists() and not path.exists()
     _remove(new)
     schema.create(new)
-    old = max(_set_aside_files(path), default=None) if interrupted else None
+    old = max(set_aside_files(path), default=None) if interrupted else None
     old = _set_aside(path, old or _free_name(path, now))
     salvaged = 0
     if old and old.stat().st_size:
         _mend_first_page(old, new)
-        salvaged = _copy(old, new)
+        salvaged = _copy(old, new, time.monotonic() + limit_s)
     new.rename(path)
     _sync_directory(path.parent)
-    for surplus in sorted(_set_aside_files(path))[:-KEPT_FILES]:
+    for surplus in sorted(set_aside_files(path))[:-KEPT_FILES]:
         _remove(surplus)
     return old, salvaged
 
@@ -74,7 +75,8 @@ def _set_aside(path: Path, target: Path) -> Path | None:
     return target if target.exists() else None
 
 
-def _set_aside_files(path: Path) -> list[Path]:
+def set_aside_files(path: Path) -> list[Path]:
+    """The damaged files that are kept beside a spool."""
     found = path.parent.glob(f"{path.name}.damaged-*")
     return [file for file in found if not file.name.endswith(_COMPANIONS[1:])]
 
@@ -104,9 +106,8 @@ def _mend_first_page(old: Path, new: Path) -> None:
         file.write(template)
 
 
-def _copy(old: Path, new: Path) -> int:
-    """Copy what can be read, in one transaction; returns how many items."""
-    deadline = time.monotonic() + SALVAGE_S
+def _copy(old: Path, new: Path, deadline: float) -> int:
+    """Copy what can be read until then, in one transaction; returns how many items."""
     with closing(schema.connect_to_read(old)) as source, closing(schema.connect(new, "full")) as target:
         # Tables that the file no longer has must not keep SQLite from reading the others.
         source.execute("PRAGMA writable_schema = ON")

@@ -194,10 +194,13 @@ class SqliteSpool:
         with self.database.settled_books() as ledger:
             return ledger.lanes_with_events()
 
+    def newest_row(self) -> int:
+        return self.database.last_row
+
     @mended
-    def peek(self, lane: Lane, after: int, max_items: int) -> list[StoredChunk]:
+    def peek(self, lane: Lane, after: int, max_items: int, upto: int | None = None) -> list[StoredChunk]:
         while True:
-            rows = self._read(lane, after, max_items)
+            rows = self._read(lane, after, max_items, upto)
             sound, damaged = _sorted_out(rows)
             if damaged:
                 self._drop_damaged(damaged)
@@ -205,13 +208,13 @@ class SqliteSpool:
                 return sound
             after = rows[-1].row
 
-    def _read(self, lane: Lane, after: int, max_items: int) -> list[ChunkRow]:
+    def _read(self, lane: Lane, after: int, max_items: int, upto: int | None) -> list[ChunkRow]:
         with self.database.delivery.turn() as connection:
             number = self.database.numbers.number(lane)
             if number is None:
                 return []
-            rows = tables.select_chunks(connection, number, lane, after, max_items)
-            if not rows and after == 0:
+            rows = tables.select_chunks(connection, number, lane, after, max_items, upto)
+            if not rows and after == 0 and upto is None:
                 self._check_empty(connection, number, lane)
         return rows
 

@@ -11,6 +11,7 @@ from moesifasgi.shipper.spool import Lane
 from moesifasgi.shipper.spool.rows import ChunkRow, seal
 from moesifasgi.wire.application import Application
 
+_LAST_ROW = 2**63 - 1
 _CHUNK = "row, session, appended_at, events, unpacked_bytes, sequences, seal, body"
 
 
@@ -30,13 +31,22 @@ def insert_chunk(connection: sqlite3.Connection, lane_number: int, row: ChunkRow
 
 
 def select_chunks(
-    connection: sqlite3.Connection, lane_number: int, lane: Lane, after: int, max_items: int
+    connection: sqlite3.Connection,
+    lane_number: int,
+    lane: Lane,
+    after: int,
+    max_items: int,
+    upto: int | None = None,
 ) -> list[ChunkRow]:
-    """Rows of a lane after row ``after``, until they have ``max_items`` items; unchecked."""
+    """Rows of a lane after row ``after`` and up to ``upto``, until they have ``max_items``; unchecked."""
     found: list[ChunkRow] = []
     items = 0
-    query = f"SELECT {_CHUNK} FROM chunks INDEXED BY chunks_by_lane WHERE lane = ? AND row > ? ORDER BY row"
-    for row, *facts in connection.execute(query, (lane_number, after)):
+    query = (
+        f"SELECT {_CHUNK} FROM chunks INDEXED BY chunks_by_lane"
+        " WHERE lane = ? AND row > ? AND row <= ? ORDER BY row"
+    )
+    last = _LAST_ROW if upto is None else upto
+    for row, *facts in connection.execute(query, (lane_number, after, last)):
         found.append(ChunkRow(row, lane, *facts))
         items += found[-1].events if isinstance(found[-1].events, int) else 0
         if items >= max_items:
@@ -93,6 +103,12 @@ def select_session(connection: sqlite3.Connection, session: bytes) -> int | None
     """The session's last sequence; None if there is none, or none that its seal vouches for."""
     found = connection.execute("SELECT last, seal FROM sessions WHERE session = ?", (session,)).fetchone()
     return found[0] if found and found[1] == seal(session, found[0]) else None
+
+
+def unsealed_sessions(connection: sqlite3.Connection) -> list[str]:
+    """The sessions that their seal does not vouch for, in hexadecimal."""
+    rows = connection.execute("SELECT session, last, seal FROM sessions")
+    return [bytes(session).hex() for session, last, sealed in rows if sealed != seal(session, last)]
 
 
 def sessions_before(connection: sqlite3.Connection, time: float) -> list[bytes]:

@@ -1,0 +1,129 @@
+"""fsck: whatever is damaged is found without a change, and repaired on request."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from moesifasgi.shipper.cli import main
+from moesifasgi.shipper.spool import DeadLetter, Settlement, SpoolError, SpoolInUse
+from moesifasgi.shipper.spool.fsck import examine, repair, rows_of
+from moesifasgi.shipper.spool.sqlite import SqliteSpool
+
+Filled = Callable[[], SqliteSpool]
+
+
+@pytest.fixture
+def filled(tmp_path: Path, opened, append) -> SqliteSpool:
+    spool = opened()
+    for first in range(1, 91, 3):
+        append(spool, first)
+    return spool
+
+
+def change(directory: Path, statement: str) -> None:
+    """Change the file behind the spool's back."""
+    with closing(sqlite3.connect(directory / "spool.sqlite3")) as connection, connection:
+        connection.execute(statement)
+
+
+def fsck(directory: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["fsck", "--spool-dir", str(directory), *options])
+
+
+def test_a_sound_spool_is_said_to_be_sound_while_a_shipper_uses_it(tmp_path: Path, filled: SqliteSpool):
+    letter = DeadLetter(b"s" * 16, 1, 0, b"poison", "400", "no")
+    first = filled.peek(filled.lanes()[0], 0, 1)[0]
+    filled.settle([Settlement(first.row, 2, (letter,))])
+    examined: list[int] = []
+    found = examine(tmp_path, examined.append)
+    assert (found.faults, found.rows, found.events, found.dead_letters) == ([], 29, 87, 1)
+    assert sum(examined) == rows_of(tmp_path) == 29
+    assert fsck(tmp_path).exit_code == 0
+
+
+def test_an_examination_changes_nothing(tmp_path: Path, filled: SqliteSpool):
+    filled.close()
+    change(tmp_path, "UPDATE chunks SET body = zeroblob(50) WHERE row = 7")
+    before = (tmp_path / "spool.sqlite3").read_bytes()
+    assert examine(tmp_path).faults
+    assert (tmp_path / "spool.sqlite3").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("UPDATE chunks SET body = zeroblob(50) WHERE row = 7", "row 7 does not match its seal"),
+        ("UPDATE chunks SET lane = 1 WHERE row = 2", "row 2 does not match its seal"),
+        ("DELETE FROM chunks WHERE row = 9", "45 events are counted, 42 are there"),
+        ("UPDATE counters SET value = value + 1 WHERE name = 'taken'", "do not add up"),
+        ("UPDATE sessions SET last = 1", "does not match its seal"),
+        ("UPDATE chunks SET seal = 0", "… and 10 more"),
+        ("DROP TABLE sessions", "no such table"),
+    ],
+)
+def test_each_kind_of_damage_is_told(tmp_path: Path, filled: SqliteSpool, statement: str, expected: str):
+    filled.close()
+    change(tmp_path, statement)
+    result = fsck(tmp_path)
+    assert result.exit_code == 1
+    assert expected in result.output
+    assert "DAMAGED: " in result.output
+
+
+def test_a_cut_file_is_told(tmp_path: Path, filled: SqliteSpool):
+    filled.close()
+    file = tmp_path / "spool.sqlite3"
+    file.write_bytes(file.read_bytes()[:-20_000])
+    assert examine(tmp_path).faults
+
+
+def test_a_repair_saves_all_that_is_sound(tmp_path: Path, filled: SqliteSpool, opened, contents, conserved):
+    filled.close()
+    change(tmp_path, "UPDATE chunks SET body = zeroblob(50) WHERE row = 7")
+    result = fsck(tmp_path, "--repair")
+    assert (result.exit_code, "87 events saved" in result.output) == (0, True)
+    assert fsck(tmp_path).exit_code == 0
+    again = opened()
+    assert contents(again) == [number for number in range(1, 91) if number not in (19, 20, 21)]
+    conserved(again)
+
+
+def test_nothing_is_repaired_while_a_shipper_runs(tmp_path: Path, filled: SqliteSpool):
+    change(tmp_path, "UPDATE chunks SET body = zeroblob(50) WHERE row = 7")
+    with pytest.raises(SpoolInUse, match="in use by process"):
+        repair(tmp_path)
+    assert fsck(tmp_path, "--repair").exit_code == 2
+
+
+@pytest.mark.parametrize("make", [lambda file: None, lambda file: file.mkdir()], ids=["none", "directory"])
+def test_where_there_is_no_spool_it_says_so(tmp_path: Path, make: Callable[[Path], None]):
+    make(tmp_path / "spool.sqlite3")
+    with pytest.raises(SpoolError):
+        examine(tmp_path)
+    result = fsck(tmp_path)
+    assert result.exit_code == 2
+    assert str(tmp_path) in result.output
+
+
+def test_a_newer_versions_spool_is_refused_and_not_called_damaged(tmp_path: Path, filled: SqliteSpool):
+    filled.close()
+    with closing(sqlite3.connect(tmp_path / "spool.sqlite3")) as connection, connection:
+        (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA application_id = {mark - version + 99}")
+        connection.execute("PRAGMA user_version = 99")
+    result = fsck(tmp_path, "--repair")
+    assert result.exit_code == 2
+    assert "newer moesifasgi" in result.output
+
+
+def test_permissions_that_let_others_in_are_noted(tmp_path: Path, filled: SqliteSpool):
+    (tmp_path / "spool.sqlite3").chmod(0o644)
+    tmp_path.chmod(0o700)
+    found = examine(tmp_path)
+    assert [note for note in found.notes if "0644" in note]
+    assert not found.faults
