@@ -107,7 +107,8 @@ def test_chunks_come_out_in_the_order_they_came_in(opened: Opener) -> None:
     assert spool.peek(EVENTS, rows[0].row, 100) == rows[1:]
 
 
-def test_reading_ends_at_the_row_that_was_named(spool):
+def test_reading_ends_at_the_row_that_was_named(opened: Opener) -> None:
+    spool = opened()
     for first in range(1, 50, 10):
         spool.append([a_chunk(first, 10)], {SESSION: first + 9})
     rows = spool.peek(EVENTS, 0, 100)
