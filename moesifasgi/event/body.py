@@ -11,6 +11,7 @@ deeper than ``MAX_DEPTH`` is stored as base64, which keeps it whole.
 
 import json
 import math
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -18,13 +19,18 @@ from typing import Any, Literal, NamedTuple
 from moesifasgi.event.coding import MAX_DECODED_BYTES, Undecodable, decoded
 from moesifasgi.event.form import multipart_fields, urlencoded_fields
 from moesifasgi.event.headers import media_type
-from moesifasgi.event.jsonable import MAX_DEPTH, bounded_int, jsonable
+from moesifasgi.event.jsonable import MAX_DEPTH, bounded_int
 
 _CHARSETS = frozenset(
     {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-8859-1", "iso-8859-2", "iso-8859-15"}
     | {"koi8-r", "latin1", "shift_jis", "windows-1250", "windows-1251", "windows-1252"}
 )
 """What a client may choose: Python has codecs that are slow, and remembers every name that it has not."""
+_ESCAPE = re.compile(
+    r"\\(?:\\|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
+"""What a search for half a surrogate pair tells apart: a backslash, a whole pair, and (group 1) half one."""
+_CONTAINERS = frozenset({dict, list})
 _JSON_SPACE = " \t\r\n"
 _MAX_INT_CHARACTERS = 20
 """The longest 64-bit integers: ``-(2**63)`` and ``2**64 - 1``."""
@@ -41,7 +47,7 @@ class Bounds(NamedTuple):
 
 UNBOUNDED = Bounds()
 """In the shipper."""
-IN_THE_WORKER = Bounds(decoded_bytes=256_000, values=20_000)
+IN_THE_WORKER = Bounds(decoded_bytes=256_000, values=8_000)
 """In an event loop that others wait for: a few bytes of gzip can hold a million values."""
 
 
@@ -122,26 +128,31 @@ def _text(raw: bytes, parameters: Mapping[str, str]) -> str:
 
 def _json_value(text: str) -> Any:
     text = text.strip(_JSON_SPACE)
+    if "\\ud" in text or "\\uD" in text:
+        text = _ESCAPE.sub(_without_half_pair, text)
     value, end = _DECODER.raw_decode(text)
     if end != len(text):
         raise ValueError("something stands after the JSON value")
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    if "\\ud" in text or "\\uD" in text:
-        # A text has more characters than values, so none is left out here.
-        return jsonable(value, max_nodes=len(text) + 1)
     return value
 
 
-def _is_deeper(value: object, levels: int) -> bool:
+def _without_half_pair(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape[1] else escape[0]
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
     """Whether ``value`` nests maps and lists in more than ``levels`` levels, found without recursion."""
-    level = [value] if isinstance(value, (dict, list)) else []
+    level = [value] if type(value) in _CONTAINERS else []
     for _ in range(levels):
+        if not level:
+            return False
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _CONTAINERS
         ]
     return bool(level)
 

@@ -78,9 +78,10 @@ class _Conversion:
             self._inside.discard(id(value))
 
     def _container(self, value: object, depth: int) -> Any:
-        if isinstance(value, Mapping):
+        # By their exact types first: to ask what else is a mapping takes longer than to convert one.
+        if type(value) is dict or isinstance(value, Mapping):
             return self._map(value.items(), depth)
-        if isinstance(value, (Sequence, Set)):
+        if type(value) is list or isinstance(value, (Sequence, Set)):
             return self._list(value, depth)
         if isinstance(value, Enum):
             return self.convert(value.value, depth)
@@ -91,12 +92,20 @@ class _Conversion:
             return self._map(((name, getattr(value, name, None)) for name in names), depth)
         return _NOTHING
 
+    def _item(self, item: object, depth: int) -> Any:
+        # Nearly all that there is stays as it is, and is told quickly.
+        if item is None or type(item) is bool or (type(item) is str and item.isascii()):
+            self._nodes_left -= 1
+            return item
+        return self.convert(item, depth)
+
     def _map(self, items: Iterable[tuple[object, object]], depth: int) -> dict[str, Any]:
         made = {}
         for key, item in items:
             if self._nodes_left <= 0:
                 break
-            name, value = _key(key), self.convert(item, depth)
+            name = key if type(key) is str and key.isascii() else _key(key)
+            value = self._item(item, depth)
             if name is not None and value is not _NOTHING:
                 made[name] = value
         return made
@@ -106,7 +115,7 @@ class _Conversion:
         for item in items:
             if self._nodes_left <= 0:
                 break
-            value = self.convert(item, depth)
+            value = self._item(item, depth)
             made.append(None if value is _NOTHING else value)
         return made
 

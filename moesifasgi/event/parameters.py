@@ -28,9 +28,13 @@ class Parameters:
     def __init__(self, names: Iterable[str]) -> None:
         self._named = _pattern(names)
 
+    def may_be_in(self, text: str) -> bool:
+        """Whether there is anything to look for."""
+        return self._named is not None and ("=" in text or "%" in text)
+
     def masked(self, text: str) -> str:
         """``text`` with MASK for the values of the parameters."""
-        if self._named is None or ("=" not in text and "%" not in text):
+        if not self.may_be_in(text):
             return text
         shown = self._shown(text, _URL_LEVELS)
         if "%" not in shown:

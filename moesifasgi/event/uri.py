@@ -19,7 +19,7 @@ _HOST = re.compile(
 _MAX_HOST_CHARACTERS = 260
 """What is longer is no host, and not cached."""
 _MAX_PORT = 65_535
-_ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+_ABSOLUTE_FORM = re.compile(rb"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 _PATH_SAFE = "/:@!$&'()*+,;=~"
 _RAW_PATH_SAFE = _PATH_SAFE + "%"
 _QUERY_SAFE = _RAW_PATH_SAFE + "?[]|"

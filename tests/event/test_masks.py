@@ -199,3 +199,16 @@ def test_a_withheld_event_keeps_who_what_and_when():
 def test_no_masks_are_false():
     assert not Masks()
     assert Masks(request_query=("a",))
+
+
+def test_a_url_of_more_parts_than_there_is_time_for_shows_no_parameter():
+    """A8: a Referer of 60 kB held up the event loop."""
+    given = event()
+    given["request"]["uri"] = "http://example.org/p?" + "a=1&" * 1_500
+    given["request"]["headers"] = {"referer": "http://a/?" + "b=1&" * 1_500, "accept": "*/*", "x": "c=1"}
+    hidden(given, request_query=("token",))
+    assert given["request"]["uri"] == "http://example.org/p?" + "a=1&" * 1_500
+    assert given["request"]["headers"] == {"referer": MASK, "accept": "*/*", "x": MASK}
+    given["request"]["uri"] = "http://example.org/p?" + "a=1&" * 2_500
+    hidden(given, request_query=("token",))
+    assert given["request"]["uri"] == f"http://example.org/p?{MASK}"
