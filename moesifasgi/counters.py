@@ -19,7 +19,15 @@ Fate = Literal["captured", "skipped", "sampled_out", "acked"]
 - sampled_out: not kept by the sample rate.
 - acked: the shipper has taken responsibility for it.
 """
-Trouble = Literal["hook_failed", "hook_timed_out", "hook_crowded_out", "hook_overran", "withheld", "blocked"]
+Trouble = Literal[
+    "hook_failed",
+    "hook_timed_out",
+    "hook_crowded_out",
+    "hook_overran",
+    "withheld",
+    "blocked",
+    "governance_failed",
+]
 """What happened beside an event's fate; not part of the identity.
 
 - hook_failed: a user's function raised, or returned what it may not return.
@@ -29,6 +37,7 @@ Trouble = Literal["hook_failed", "hook_timed_out", "hook_crowded_out", "hook_ove
   than HOOK_TIMEOUT.
 - withheld: a mask failed or could not see a body, so the event goes without what it might have removed.
 - blocked: a governance rule answered the request.
+- governance_failed: a request passed without governance rules, or their headers, because of an error of ours.
 """
 
 _DROPPED = "dropped."

@@ -5,11 +5,13 @@ a Record needs, at most ``limit`` bytes of each body, and says when the response
 takes whatever an application can send: what breaks the ASGI specification is the server's to refuse.
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 from moesifasgi.event.content_types import ContentTypes
 from moesifasgi.event.record import Ending, Record
+from moesifasgi.policy.identity import Identity
+from moesifasgi.policy.sampling import Sampling
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -18,6 +20,8 @@ TRANSACTION_HEADER = b"x-moesif-transaction-id"
 CLIENT_CLOSED_REQUEST = 499
 """Status recorded where the client left before a response began; nginx's number for it."""
 _COMPLETE = Ending.COMPLETE
+_MAX_PARTS = 256
+"""Parts of a body that are kept apart: each is an object, which a client can make larger than its bytes."""
 _UNKNOWN_YET = (None, None, None, None, "Incoming")
 """User, company, session token, metadata and direction, as a Record has them before any hook."""
 _NO_STATUS = {
@@ -26,6 +30,16 @@ _NO_STATUS = {
     Ending.ABANDONED: 500,
 }
 """What the server answers (500), or nothing could be answered (499), where the application gave no status."""
+
+
+class Answered(NamedTuple):
+    """What IDENTIFY_USER and IDENTIFY_COMPANY said before the application ran; None: nobody, or not asked."""
+
+    user_id: Identity = None
+    company_id: Identity = None
+
+
+NOT_ASKED = Answered()
 
 
 def copy_of(scope: Scope) -> Scope:
@@ -61,6 +75,8 @@ class BodyTap:
         part = bytes(data[: limit - self._kept])
         self._kept += len(part)
         self._parts.append(part)
+        if len(self._parts) >= _MAX_PARTS:
+            self._parts = [b"".join(self._parts)]
 
     def content(self) -> bytes | None:
         """What was kept, or None where nothing was to be recorded."""
@@ -88,9 +104,13 @@ class Exchange:
         "_started_at",
         "_status",
         "_trailers_follow",
+        "blocked_by",
         "finished",
+        "identified",
+        "rate",
         "request_body",
         "response_body",
+        "sampling",
         "transaction_id",
     )
 
@@ -106,6 +126,13 @@ class Exchange:
         self.request_body = BodyTap(request_limit_bytes)
         self.response_body = BodyTap(response_limit_bytes)
         self.finished = False
+        self.rate = 100.0
+        """The rate in percent at which it was kept so far."""
+        self.sampling: Sampling | None = None
+        """The dashboard's rates, if they are to be asked for at the end."""
+        self.identified = NOT_ASKED
+        self.blocked_by: str | None = None
+        """The governance rule that answered in the application's place."""
         self._scope = scope
         # As the server gave them: what lies inside rewrites the shared scope (a Mount extends root_path).
         self._path = scope.get("path", "/")
@@ -126,7 +153,9 @@ class Exchange:
     def record_only(self, content_types: ContentTypes) -> None:
         """Leave out bodies of other types, or of none. To be called before the first message."""
         self._content_types = content_types
-        if not content_types.admit(_pairs(self._request_headers)):
+        headers = self._request_headers
+        # An iterator can be read only once, and that is for the application to do.
+        if isinstance(headers, Iterator) or not content_types.admit(_pairs(headers)):
             self.request_body.limit_bytes = None
 
     @property
@@ -156,14 +185,20 @@ class Exchange:
 
         ``identified``: with the transaction id among its headers.
         """
-        headers = message.get("headers") or ()
-        if not identified and isinstance(headers, (list, tuple)):
+        headers = message.get("headers", ())
+        read_once = isinstance(headers, Iterator)
+        if not identified and not read_once:
             return message
         # A list: a generator of headers can be read only once, and the server reads it too.
         headers = list(headers)
-        if identified and TRANSACTION_HEADER not in [name for name, _ in headers]:
-            # One that is there is the application's, or another middleware's whose application comes first.
-            headers.append((TRANSACTION_HEADER, self.transaction_id.encode("ascii")))
+        try:
+            if identified and TRANSACTION_HEADER not in [name for name, _ in headers]:
+                # One that is there is the application's, or that of another middleware whose turn is first.
+                headers.append((TRANSACTION_HEADER, self.transaction_id.encode("ascii")))
+        except (TypeError, ValueError):
+            # No pairs: that is for the server to refuse, with what the application gave.
+            if not read_once:
+                return message
         return {**message, "headers": headers}
 
     def client_left(self) -> None:
@@ -243,7 +278,7 @@ class Exchange:
                 self._error,
                 *_UNKNOWN_YET,
                 weight,
-                None,
+                self.blocked_by,
             )
         )
 

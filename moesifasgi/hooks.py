@@ -10,15 +10,16 @@ import msgpack
 from starlette.requests import Request
 from starlette.responses import Response
 
+from moesifasgi.call_facts import is_whole
 from moesifasgi.channel import Channel
-from moesifasgi.event.build import is_unread
 from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.jsonable import jsonable
 from moesifasgi.event.record import Record
-from moesifasgi.exchange import Message, Scope, copy_of
+from moesifasgi.exchange import NOT_ASKED, Answered, Message, Scope, copy_of
+from moesifasgi.policy.identity import UNKNOWN, Identity, Unknown
 from moesifasgi.settings import HookSettings
 from moesifasgi.steps import Steps
-from moesifasgi.user_function import UNKNOWN, Unknown, UserFunction
+from moesifasgi.user_function import UserFunction
 
 T = TypeVar("T")
 
@@ -27,17 +28,14 @@ MAX_ID_CHARACTERS = 10_000
 MAX_METADATA_BYTES = 100_000
 """As msgpack. The collector takes 1 MB an event, and there is nothing else in it to cut."""
 
-Answer = str | Unknown | None
-"""Who it is: identified, unknown (the function failed), or None, unidentified."""
-
 
 class Answers(NamedTuple):
     """What the functions said of one exchange."""
 
     skip: bool = False
-    user_id: Answer = None
-    company_id: Answer = None
-    session_token: Answer = None
+    user_id: Identity = None
+    company_id: Identity = None
+    session_token: Identity = None
     metadata: dict[str, Any] | None = None
 
     def added_to(self, record: Record) -> Record:
@@ -65,12 +63,18 @@ class Hooks:
         self._get_session_token = prepared("GET_SESSION_TOKEN", settings.get_session_token)
         self._get_metadata = prepared("GET_METADATA", settings.get_metadata)
 
-    def answers(self, record: Record, scope: Scope) -> Steps[Answers]:
-        """Ask each function once, SKIP first; what it would skip, the others never see."""
+    def answers(self, record: Record, scope: Scope, identified: Answered = NOT_ASKED) -> Steps[Answers]:
+        """Ask each function once, SKIP first; what it would skip, the others never see.
+
+        Who was ``identified`` before the application ran is not asked for again.
+        """
         if (yield from _asked(self._skip, bool, record, scope)) is True:
             return Answers(skip=True)
-        user_id = yield from _asked(self._identify_user, id_of, record, scope)
-        company_id = yield from _asked(self._identify_company, id_of, record, scope)
+        user_id, company_id = identified
+        if not isinstance(user_id, str):
+            user_id = yield from _asked(self._identify_user, id_of, record, scope)
+        if not isinstance(company_id, str):
+            company_id = yield from _asked(self._identify_company, id_of, record, scope)
         session_token = yield from _asked(self._get_session_token, id_of, record, scope)
         metadata = yield from _asked(self._get_metadata, metadata_of, record, scope)
         return Answers(False, user_id, company_id, session_token, None if metadata is UNKNOWN else metadata)
@@ -101,7 +105,7 @@ def request_of(record: Record, scope: Scope) -> Request:
         return {
             "type": "http.request",
             "body": record.request_body or b"",
-            "more_body": not _is_whole(record),
+            "more_body": not is_whole(record, flat_headers(record.request_headers)),
         }
 
     return Request(copy_of(scope), receive)
@@ -112,11 +116,6 @@ def response_of(record: Record) -> Response:
     response = Response(record.response_body, record.status or 0)
     response.raw_headers = [(name.lower(), value) for name, value in record.response_headers]
     return response
-
-
-def _is_whole(record: Record) -> bool:
-    kept = len(record.request_body or b"")
-    return kept == record.request_body_size and not is_unread(record, flat_headers(record.request_headers))
 
 
 def id_of(value: object) -> str | None:

@@ -13,9 +13,10 @@ from moesifasgi.event.body import IN_THE_WORKER
 from moesifasgi.event.build import build_noted
 from moesifasgi.event.masks import Masks, unseen_bodies, withhold, withhold_body
 from moesifasgi.event.record import Record
+from moesifasgi.policy.identity import UNKNOWN
 from moesifasgi.settings import Settings
 from moesifasgi.steps import Steps
-from moesifasgi.user_function import UNKNOWN, UserFunction
+from moesifasgi.user_function import UserFunction
 
 
 class Masking:

@@ -8,13 +8,17 @@ from logging import DEBUG, ERROR
 from time import time
 from typing import Any
 
+from moesifasgi.call_facts import Call
 from moesifasgi.channel.registry import channel_for
 from moesifasgi.errors import SettingsError
 from moesifasgi.exchange import Exchange, Message, Scope
+from moesifasgi.governor import Governor
 from moesifasgi.lifespan import Lifespan
+from moesifasgi.policy.policy import NO_POLICY, Policy
+from moesifasgi.policy_in_force import policy_in_force
 from moesifasgi.quiet import logger, say
 from moesifasgi.recorder import Recorder, remember_recorder
-from moesifasgi.settings import Settings
+from moesifasgi.settings import SamplingOrder, Settings
 from moesifasgi.transaction_id import new_transaction_id
 from moesifasgi.updates import Updates
 
@@ -35,7 +39,8 @@ class MoesifMiddleware(Updates):
     server is told at start-up instead, and does not start.)
 
     After that nothing here raises into the application, waits for the shipper, or changes a response, except
-    for the header ``X-Moesif-Transaction-Id`` (off with DISABLED_TRANSACTION_ID).
+    for the header ``X-Moesif-Transaction-Id`` (off with DISABLED_TRANSACTION_ID) and what a governance rule
+    of the dashboard decides.
     """
 
     def __init__(self, app: ASGIApp | None = None, settings: Mapping[str, Any] | None = None) -> None:
@@ -56,21 +61,28 @@ class MoesifMiddleware(Updates):
         if self._recorder is None:
             await self._refuse_to_start(self.app, scope, receive, send)
             return
-        tap = self._tapped(self._recorder, scope, receive, send) if scope["type"] == "http" else None
-        if tap is not None:
-            try:
-                await self.app(scope, tap.receive, tap.send)
-            except BaseException as error:
-                if (rest := tap.end(error)) is not None:
-                    await rest
-                raise
-            if (rest := tap.end(None)) is not None:
-                await rest
-        elif scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":
             lifespan = Lifespan(self._recorder.channel, self._shutdown_timeout_s, receive, send)
             await lifespan.run(self.app, scope)
-        else:
-            await self.app(scope, receive, send)
+            return
+        app, tap = self.app, None
+        if scope["type"] == "http":
+            policy = self._in_force.policy
+            if policy is NO_POLICY and self._takes_all:
+                tap = _tapped(self._recorder, scope, receive, send)
+            else:
+                app, tap = self._entered(self._recorder, app, policy, scope, receive, send)
+        if tap is None:
+            await app(scope, receive, send)
+            return
+        try:
+            await app(scope, tap.receive, tap.send)
+        except BaseException as error:
+            if (rest := tap.end(error)) is not None:
+                await rest
+            raise
+        if (rest := tap.end(None)) is not None:
+            await rest
 
     def _configured(self, settings: Mapping[str, Any]) -> Recorder:
         loaded = Settings.load(settings, os.environ)
@@ -82,6 +94,10 @@ class MoesifMiddleware(Updates):
         self._shutdown_timeout_s = loaded.queue.shutdown_timeout_s
         recorder = Recorder(loaded, channel_for(loaded))
         remember_recorder(recorder)
+        first_match = loaded.capture.sampling is SamplingOrder.FIRST_MATCH
+        self._in_force = policy_in_force(recorder.channel, recorder.key, first_match=first_match)
+        self._takes_all = recorder.sampler.takes_all
+        self._governor = Governor(loaded, recorder.channel)
         return recorder
 
     async def _refuse_to_start(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,14 +109,43 @@ class MoesifMiddleware(Updates):
         say("wrong settings", "nothing is recorded: %s", self._fault, level=ERROR)
         await app(scope, receive, send)
 
-    @staticmethod
-    def _tapped(recorder: Recorder, scope: Scope, receive: Receive, send: Send) -> "_Tap | None":
-        """What looks at this request; None where it is not to be recorded."""
-        try:
-            return _Tap(recorder, scope, receive, send) if recorder.admits(scope) else None
-        except Exception as error:  # noqa: BLE001  (the application is served, whatever is wrong with us)
-            recorder.lost("begin", error)
-            return None
+    def _entered(
+        self, recorder: Recorder, app: ASGIApp, policy: Policy, scope: Scope, receive: Receive, send: Send
+    ) -> "tuple[ASGIApp, _Tap | None]":
+        """The application under the rules in force, and what records this request, if it is to be."""
+        self._in_force.report()
+        call = Call.of_scope(scope, recorder.application)
+        tap = _sampled(recorder, policy, call, scope, receive, send)
+        if policy.governance.empty:
+            return app, tap
+        return self._governor.governed(app, policy.governance, call, tap), tap
+
+
+def _tapped(recorder: Recorder, scope: Scope, receive: Receive, send: Send) -> "_Tap | None":
+    try:
+        return _Tap(recorder, scope, receive, send)
+    except Exception as error:  # noqa: BLE001  (the application is served, whatever is wrong with us)
+        recorder.lost("begin", error)
+        return None
+
+
+def _sampled(
+    recorder: Recorder, policy: Policy, call: Call, scope: Scope, receive: Receive, send: Send
+) -> "_Tap | None":
+    """As ``_tapped``, where the settings or the dashboard choose what is recorded."""
+    sampling = policy.sampling
+    later = sampling if recorder.sampler.asks_later(sampling) else None
+    try:
+        rate = recorder.rate(scope, sampling if later is None else None, call)
+    except Exception as error:  # noqa: BLE001  (as above)
+        recorder.lost("begin", error)
+        return None
+    if rate is None:
+        return None
+    tap = _tapped(recorder, scope, receive, send)
+    if tap is not None:
+        tap.rate, tap.sampling = rate, later
+    return tap
 
 
 class _Tap(Exchange):

@@ -1,33 +1,39 @@
 """What happens to a captured exchange before it is a frame, in this order:
 
-    1. capture          the Record; SAMPLE_RATE and exclusions have decided before it
-    2. identity, IP     from the headers, as they came (in the shipper, unless a mask needs the event here)
+    1. capture          the Record; exclusions, SAMPLE_RATE and what the dashboard's rates know by then have
+                        decided before it
+    2. identity, IP     from the headers, as they came (in the shipper, unless something needs them here)
     3. hooks            SKIP, then who and what, by the user's functions
-    4. masks            MASK_EVENT_MODEL, then the masks of the settings, over everything
-    5. sampling         the dashboard's rates, by the facts of 1 to 3: no mask changes what is sampled
+    4. sampling         the dashboard's rates that wanted to know more, by the facts of 1 to 3: before the
+                        masks, so that none changes what is sampled, nor runs for what is not kept
+    5. masks            MASK_EVENT_MODEL, then the masks of the settings, over everything
     6. frame            a RECORD, or with masks an EVENT
 
-A function runs once for an event. What needs neither hooks nor masks never comes here.
+A function runs once for an event. What needs nothing of 3 to 5 never comes here.
 """
 
 from dataclasses import astuple
-from typing import Any
+from typing import Any, Literal
 
 from moesifasgi.channel import Channel
 from moesifasgi.event.record import Record
-from moesifasgi.exchange import Scope
+from moesifasgi.exchange import Exchange
+from moesifasgi.sampler import Sampler
 from moesifasgi.settings import HookSettings, Settings
 from moesifasgi.steps import Steps
 from moesifasgi.wire.messages import Kind
 
 _RECORD, _EVENT = int(Kind.RECORD), int(Kind.EVENT)
 Content = tuple[int, Record | dict[str, Any]]
+LeftOut = Literal["skipped", "sampled_out"]
+"""Why there is none; also its counter."""
 
 
 class Pipeline:
-    """Steps 2 to 4 for one middleware."""
+    """Steps 2 to 5 for one middleware."""
 
-    def __init__(self, settings: Settings, channel: Channel) -> None:
+    def __init__(self, settings: Settings, channel: Channel, sampler: Sampler) -> None:
+        self._sampler = sampler
         self.timeout_s = settings.hooks.timeout_s
         """What all waiting for one event's functions shares (HOOK_TIMEOUT)."""
         # Loaded here: Starlette and moesifapi are for those who set a function.
@@ -44,18 +50,22 @@ class Pipeline:
         else:
             self._masking = None
 
-    @classmethod
-    def needed(cls, settings: Settings) -> bool:
-        """Whether there is anything to do for it."""
-        return _asks(settings.hooks) or _masks(settings)
+        self.is_empty = self._hooks is None and self._masking is None
+        """Whether there is nothing to do but sampling."""
 
-    def content(self, record: Record, scope: Scope) -> Steps[Content | None]:
-        """What to make a frame of; None for what is to be skipped."""
+    def content(self, record: Record, exchange: Exchange) -> Steps[Content | LeftOut]:
+        """What to make a frame of, or why there is none."""
         if self._hooks is not None:
-            answers = yield from self._hooks.answers(record, scope)
+            answers = yield from self._hooks.answers(record, exchange.scope(), exchange.identified)
             if answers.skip:
-                return None
+                return "skipped"
             record = answers.added_to(record)
+        sampling = exchange.sampling
+        if sampling is not None:
+            rate = self._sampler.rate_after(sampling, record)
+            if not self._sampler.keeps(rate):
+                return "sampled_out"
+            record = record._replace(weight=self._sampler.weight(exchange.rate * rate / 100))
         if self._masking is None:
             return _RECORD, record
         return _EVENT, (yield from self._masking.event(record))

@@ -1,27 +1,27 @@
 """From a finished exchange to the channel: pack, offer, count. The boundary that nothing is raised across.
 
-One Recorder per middleware. ``admits`` to ``lost`` are called on the request path; whatever goes wrong in
+One Recorder per middleware. ``rate`` to ``lost`` are called on the request path; whatever goes wrong in
 them is counted, logged at most once a minute, and costs that one event.
 """
 
-import random
 import threading
 import time
 from collections.abc import Coroutine
-from fnmatch import fnmatchcase
 from logging import DEBUG
 from typing import Any
 
 import msgpack
 
+from moesifasgi.call_facts import Call
 from moesifasgi.channel import Channel
 from moesifasgi.event.content_types import ContentTypes
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Exchange, Scope
-from moesifasgi.pipeline import Content, Pipeline
-from moesifasgi.policy.sampling import weight_of
+from moesifasgi.pipeline import Content, LeftOut, Pipeline
+from moesifasgi.policy.sampling import Sampling
 from moesifasgi.quiet import say
-from moesifasgi.settings import CaptureSettings, Settings
+from moesifasgi.sampler import Sampler
+from moesifasgi.settings import Settings
 from moesifasgi.steps import Steps, waiting
 from moesifasgi.wire.messages import Kind
 from moesifasgi.wire.ring import Offer
@@ -66,16 +66,26 @@ class Recorder:
         """The only ones whose bodies are recorded; None: all."""
         self.identifies = not capture.disabled_transaction_id
         """Whether responses carry their transaction id."""
-        self._key = channel.register(settings.application())
-        self._capture = capture
-        self._pipeline = Pipeline(settings, channel) if Pipeline.needed(settings) else None
+        self.application = settings.application()
+        self.key = channel.register(self.application)
+        self.sampler = Sampler(settings)
+        self._pipeline = Pipeline(settings, channel, self.sampler)
         self._debug = capture.debug
-        self._samples = capture.sample_rate < 100
-        self._chooses = bool(self._samples or capture.exclude_methods or capture.exclude_paths)
 
-    def admits(self, scope: Scope) -> bool:
-        """Whether this request is to be recorded; one that is not is counted."""
-        return not self._chooses or self._chosen(scope)
+    def rate(self, scope: Scope, sampling: Sampling | None, call: Call) -> float | None:
+        """The percentage of such requests that is recorded; None if this one is not, which is counted.
+
+        ``sampling`` has the dashboard's rates, unless they are to be asked for at the end.
+        """
+        sampler = self.sampler
+        if sampler.excludes(scope):
+            self._leave_out("skipped")
+            return None
+        rate = sampler.rate_before(sampling, call)
+        if sampler.keeps(rate):
+            return rate
+        self._leave_out("sampled_out")
+        return None
 
     def finish(self, exchange: Exchange, *, in_place: bool = True) -> Coroutine[Any, Any, None] | None:
         """The exchange is over: hand its record over, after the user's functions.
@@ -85,13 +95,14 @@ class Recorder:
         """
         self.channel.counters.add("captured")
         try:
-            weight = weight_of(self._capture.sample_rate, random.random) if self._samples else 1
-            record = exchange.record(time.time(), weight)
+            rate = exchange.rate
+            record = exchange.record(time.time(), 1 if rate >= 100 else self.sampler.weight(rate))
             pipeline = self._pipeline
-            if pipeline is not None:
-                steps = self._completed(pipeline.content(record, exchange.scope()))
+            if pipeline.is_empty and exchange.sampling is None:
+                self._hand_over(_RECORD, record)
+            else:
+                steps = self._completed(pipeline.content(record, exchange))
                 return waiting.run(steps, pipeline.timeout_s, in_place=in_place)
-            self._hand_over(_RECORD, record)
         except Exception as error:  # noqa: BLE001  (the boundary: see the module)
             self._failed("finish", error)
         return None
@@ -121,11 +132,11 @@ class Recorder:
         self.channel.counters.drop("invalid_update")
         say(f"invalid {kind.name}", "%s update was dropped: %s", kind.name.lower(), why)
 
-    def _completed(self, steps: Steps[Content | None]) -> Steps[None]:
+    def _completed(self, steps: Steps[Content | LeftOut]) -> Steps[None]:
         try:
             content = yield from steps
-            if content is None:
-                self.channel.counters.add("skipped")
+            if isinstance(content, str):
+                self.channel.counters.add(content)
             else:
                 self._hand_over(*content)
         except Exception as error:  # noqa: BLE001  (the boundary: see the module)
@@ -139,25 +150,16 @@ class Recorder:
             counters.drop("unserialisable")
             say("unserialisable", "an event could not be packed: %s", type(error).__name__)
             return
-        fate = self.channel.offer(kind, self._key, payload)
+        fate = self.channel.offer(kind, self.key, payload)
         if fate is not _ACCEPTED:
             counters.drop(fate.value)
             say(f"dropped {fate.value}", "an event was dropped: %s", _WHY[fate])
         elif self._debug:
             say("debug", "events are recorded; the counters: %s", counters.snapshot(), level=DEBUG)
 
-    def _chosen(self, scope: Scope) -> bool:
-        capture = self._capture
-        counters = self.channel.counters
-        if _excluded(capture, scope.get("method", ""), scope.get("path", "")):
-            counters.add("captured")
-            counters.add("skipped")
-            return False
-        if random.random() * 100 >= capture.sample_rate:
-            counters.add("captured")
-            counters.add("sampled_out")
-            return False
-        return True
+    def _leave_out(self, fate: LeftOut) -> None:
+        self.channel.counters.add("captured")
+        self.channel.counters.add(fate)
 
     def _failed(self, where: str, error: Exception) -> None:
         self.channel.counters.drop("internal_error")
@@ -169,9 +171,3 @@ _WHY = {
     Offer.TOO_LARGE: "it is larger than a frame may be",
     Offer.DOWN: "the channel is closed",
 }
-
-
-def _excluded(capture: CaptureSettings, method: str, path: str) -> bool:
-    return method in capture.exclude_methods or any(
-        fnmatchcase(path, pattern) for pattern in capture.exclude_paths
-    )

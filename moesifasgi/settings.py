@@ -31,7 +31,7 @@ Hook = Callable[..., Any]
 ENVIRONMENT_PREFIX = "MOESIF_"
 RETIRED = {"LOCAL_DEBUG": "set BASE_URI to the address of a local collector instead"}
 """Keys of the published packages that are accepted without effect, and what does their work now."""
-NO_EFFECT_YET = ("CAPTURE_OUTGOING_REQUESTS", "SAMPLING")
+NO_EFFECT_YET = ("CAPTURE_OUTGOING_REQUESTS",)
 """Keys that have no effect in this version, which harms nobody."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -344,8 +344,8 @@ class CaptureSettings:
     exclude_paths: tuple[str, ...] = _setting("EXCLUDE_PATHS", (), _list_of(_URL_PATHS))
     """Paths that are not recorded; `*` stands for any characters, as in `/health*`."""
     log_content_types: tuple[str, ...] = _setting("LOG_CONTENT_TYPES", (), _list_of(_MEDIA_TYPES))
-    """Media types whose bodies are recorded, such as `application/json` or `text/*`; a body that names no type
-    is none of them. Empty: all.
+    """Media types whose bodies are recorded, such as `application/json` or `text/*`; a body that names no
+    type is none of them. Empty: all.
     """
     sample_rate: float = _setting("SAMPLE_RATE", 100.0, _number(0, 100, "a percentage"))
     """Percentage of exchanges that are looked at, before the dashboard's own rate."""

@@ -21,7 +21,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from inspect import GEN_CLOSED, getgeneratorstate, iscoroutine
 from time import monotonic
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 
 class Outcome(NamedTuple):
@@ -105,6 +105,26 @@ class Waiting:
         task.add_done_callback(lambda done: self._done(done, awaited))
         return None
 
+    async def complete(self, steps: Steps[T], timeout_s: float) -> T:
+        """What the steps come to, for a request that has to wait for it.
+
+        All that they wait for shares ``timeout_s`` seconds. If the request is cancelled, so is that.
+        """
+        try:
+            awaited = next(steps)
+            deadline = monotonic() + timeout_s
+            while True:
+                if self._is_crowded():
+                    _discard(awaited)
+                    outcome = CROWDED_OUT
+                else:
+                    outcome = await self._answered_here(awaited, deadline - monotonic())
+                awaited = steps.send(outcome)
+        except StopIteration as end:
+            return cast(T, end.value)
+        finally:
+            steps.close()
+
     async def drain(self, timeout_s: float) -> None:
         """Wait for the tasks of the running loop; what is not done in time ends without its answers, and
         without another call of a user's function.
@@ -174,6 +194,19 @@ class Waiting:
             if not task.done():
                 self._leave_behind(task)
         return task.result() if _has_result(task) else OUT_OF_TIME
+
+    async def _answered_here(self, awaited: Awaitable[Any], timeout_s: float) -> Outcome:
+        if _running_loop() is not None:
+            return await self._answered(awaited, timeout_s)
+        # Loaded here: only trio needs it.
+        from anyio import move_on_after
+        from anyio.lowlevel import checkpoint_if_cancelled
+
+        with move_on_after(timeout_s) as limit:
+            outcome = await _awaited(awaited)
+        # The caller's own cancellation, which the answer has swallowed.
+        await checkpoint_if_cancelled()
+        return OUT_OF_TIME if limit.cancel_called and outcome.error is not None else outcome
 
     def _leave_behind(self, task: asyncio.Task[Outcome]) -> None:
         self._left_behind.add(task)

@@ -5,26 +5,17 @@ was called with.
 
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
-from enum import Enum, auto
 from inspect import isasyncgen, isawaitable, isgenerator
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from moesifasgi.channel import Channel
+from moesifasgi.policy.identity import UNKNOWN, Unknown
 from moesifasgi.quiet import say
 from moesifasgi.steps import OUT_OF_TIME, NoAnswer, Steps, contained, may_call
 
 T = TypeVar("T")
-
-
-class _Unknown(Enum):
-    UNKNOWN = auto()
-
-
-Unknown: TypeAlias = Literal[_Unknown.UNKNOWN]
-UNKNOWN: Final = _Unknown.UNKNOWN
-"""There is no answer: the function failed or ran out of time. Not the same as None, the answer "nobody"."""
 
 
 class UserFunction:

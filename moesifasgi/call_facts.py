@@ -1,0 +1,134 @@
+"""One call as the policy looks at it: its facts, and who sent it by its headers. Before the application has
+run they are made of the scope, after it of the Record.
+"""
+
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from moesifasgi.event.body import IN_THE_WORKER, stored_body
+from moesifasgi.event.build import is_unread
+from moesifasgi.event.client_ip import client_ip
+from moesifasgi.event.headers import flat_headers, media_type
+from moesifasgi.event.identity import user_id_from
+from moesifasgi.event.record import Record
+from moesifasgi.exchange import Scope
+from moesifasgi.policy.facts import MAX_SEARCHING_S, Facts
+from moesifasgi.wire.application import Application
+
+GRAPHQL = "application/graphql"
+"""A body of this type is the query itself; in any other the query is a field."""
+
+
+class Caller:
+    """Who sent a request, as its headers and its connection tell. Everything is found when it is asked for.
+
+    Apart from ``Call``, so that its facts do not point back at their owner: a cycle a request is work for the
+    garbage collector.
+    """
+
+    __slots__ = ("_application", "_client", "_flat", "_pairs", "_user")
+
+    def __init__(
+        self, pairs: Iterable[Any] | None, client: Sequence[object] | None, application: Application
+    ) -> None:
+        # An iterator can be read only once, and that is for the application to do.
+        self._pairs = () if isinstance(pairs, Iterator) else pairs
+        self._client = client
+        self._application = application
+        self._flat: dict[str, str] | None = None
+        self._user: tuple[str | None] | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Flat; see ``flat_headers``, also for what it raises."""
+        if self._flat is None:
+            self._flat = flat_headers(list(self._pairs or ()))
+        return self._flat
+
+    def header(self, name: str) -> str | None:
+        return self.headers().get(name)
+
+    def ip_address(self) -> str | None:
+        return client_ip(self.headers(), self._client, self._application.trusted_proxies)
+
+    def user_id(self) -> str | None:
+        """By the authorization header."""
+        if self._user is None:
+            application = self._application
+            found = user_id_from(
+                self.headers(), application.authorization_headers, application.authorization_user_id_field
+            )
+            self._user = (found,)
+        return self._user[0]
+
+
+class Call:
+    """One call: its ``facts`` and its ``caller``."""
+
+    __slots__ = ("caller", "facts")
+
+    def __init__(self, facts: Facts, caller: Caller) -> None:
+        self.facts = facts
+        self.caller = caller
+
+    @classmethod
+    def of_scope(cls, scope: Scope, application: Application) -> "Call":
+        """What is known before the application runs. What the scope holds is looked at later."""
+        caller = Caller(scope.get("headers"), scope.get("client"), application)
+        return cls(_facts(scope.get("method"), scope.get("path"), scope.get("root_path"), caller), caller)
+
+    @classmethod
+    def of_record(cls, record: Record, application: Application) -> "Call":
+        """What is known after it; a body that is not recorded whole stays unseen."""
+        caller = Caller(record.request_headers, record.client, application)
+        call = cls(_facts(record.method, record.path, record.root_path, caller), caller)
+        if record.request_body is not None and is_whole(record, caller.headers()):
+            call.see_body(record.request_body)
+        if record.status is not None:
+            call.facts.see_status(record.status)
+        return call
+
+    def decide_anew(self) -> None:
+        """Another decision, with time of its own: what slowed down the last one must not switch off this."""
+        self.facts.searching_left_s = MAX_SEARCHING_S
+
+    def see_body(self, raw: bytes) -> None:
+        """The whole request body is here."""
+        caller = self.caller
+        self.facts.see_body(lambda: body_value(raw, caller.headers()))
+
+
+def is_whole(record: Record, headers: Mapping[str, str]) -> bool:
+    """Whether what was captured of the request body is all of it. ``headers`` are the request's, flat."""
+    kept = len(record.request_body or b"")
+    return kept == record.request_body_size and not is_unread(record, headers)
+
+
+def body_value(raw: bytes, headers: dict[str, str]) -> object:
+    """What conditions on the body look into: a JSON value, a form's fields or the text of a GraphQL query.
+
+    None where it is nothing of that, or would cost the event loop too much (``IN_THE_WORKER``).
+    """
+    body = stored_body(raw, headers, bounds=IN_THE_WORKER)
+    if body is None:
+        return None
+    if media_type(headers.get("content-type", ""))[0] == GRAPHQL and body.transfer_encoding == "base64":
+        return b64decode(body.content).decode("utf-8", "replace") if body.undecoded is None else None
+    return body.content if isinstance(body.content, (dict, list)) else None
+
+
+def _facts(method: object, path: object, root_path: object, caller: Caller) -> Facts:
+    return Facts(
+        verb=str(method or "GET"),
+        route=_route(str(path or "/"), str(root_path or "")),
+        ip_address=caller.ip_address,
+        header=caller.header,
+    )
+
+
+def _route(path: str, root_path: str) -> str:
+    """The whole path, decoded: what the application routes by. A rule on ``/admin`` must not be got around by
+    asking for ``/%61dmin``.
+    """
+    root = root_path.rstrip("/")
+    return path if not root or path == root or path.startswith(root + "/") else root + path
