@@ -10,8 +10,8 @@ import msgpack
 from starlette.requests import Request
 from starlette.responses import Response
 
-from moesifasgi.call_facts import is_whole
 from moesifasgi.channel import Channel
+from moesifasgi.enforcement.call import is_whole
 from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.jsonable import jsonable
 from moesifasgi.event.record import Record

@@ -8,14 +8,14 @@ from logging import DEBUG, ERROR
 from time import time
 from typing import Any
 
-from moesifasgi.call_facts import Call
 from moesifasgi.channel.registry import channel_for
+from moesifasgi.enforcement.call import Call
+from moesifasgi.enforcement.governor import Governor
+from moesifasgi.enforcement.in_force import policy_in_force
 from moesifasgi.errors import SettingsError
 from moesifasgi.exchange import Exchange, Message, Scope
-from moesifasgi.governor import Governor
 from moesifasgi.lifespan import Lifespan
 from moesifasgi.policy.policy import NO_POLICY, Policy
-from moesifasgi.policy_in_force import policy_in_force
 from moesifasgi.quiet import logger, say
 from moesifasgi.recorder import Recorder, remember_recorder
 from moesifasgi.settings import SamplingOrder, Settings
@@ -114,7 +114,11 @@ class MoesifMiddleware(Updates):
     ) -> "tuple[ASGIApp, _Tap | None]":
         """The application under the rules in force, and what records this request, if it is to be."""
         self._in_force.report()
-        call = Call.of_scope(scope, recorder.application)
+        try:
+            call = Call.of_scope(scope, recorder.application)
+        except Exception as error:  # noqa: BLE001  (the application is served, whatever the scope holds)
+            recorder.lost("begin", error)
+            return app, None
         tap = _sampled(recorder, policy, call, scope, receive, send)
         if policy.governance.empty:
             return app, tap

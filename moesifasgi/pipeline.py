@@ -16,9 +16,9 @@ from dataclasses import astuple
 from typing import Any, Literal
 
 from moesifasgi.channel import Channel
+from moesifasgi.enforcement.sampler import Sampler
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Exchange
-from moesifasgi.sampler import Sampler
 from moesifasgi.settings import HookSettings, Settings
 from moesifasgi.steps import Steps
 from moesifasgi.wire.messages import Kind

@@ -12,15 +12,15 @@ from typing import Any
 
 import msgpack
 
-from moesifasgi.call_facts import Call
 from moesifasgi.channel import Channel
+from moesifasgi.enforcement.call import Call
+from moesifasgi.enforcement.sampler import Sampler
 from moesifasgi.event.content_types import ContentTypes
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Exchange, Scope
 from moesifasgi.pipeline import Content, LeftOut, Pipeline
 from moesifasgi.policy.sampling import Sampling
 from moesifasgi.quiet import say
-from moesifasgi.sampler import Sampler
 from moesifasgi.settings import Settings
 from moesifasgi.steps import Steps, waiting
 from moesifasgi.wire.messages import Kind

@@ -45,15 +45,15 @@ def row(entry: Entry, item: T) -> Row[T]:
 
 def holding(rows: Iterable[Row[T]], facts: Facts) -> Iterator[T]:
     """The items of the entries that hold, in their order."""
-    path_before, value, characters = "", None, 0
+    texts: dict[str, str | None] = {}
     for path, direct_characters, find, timed, others, item in rows:
-        # Paths are interned, and neighbours often look at the same one.
-        if path is not path_before:
-            path_before, value = path, _text(facts, path)
-            characters = len(value or "")
-        if value is None:
+        try:
+            text = texts[path]
+        except KeyError:
+            text = texts[path] = _text(facts, path)
+        if text is None:
             continue
-        if (find(value) if characters <= direct_characters else timed(value, facts)) and (
+        if (find(text) if len(text) <= direct_characters else timed(text, facts)) and (
             not others or _all_hold(others, facts)
         ):
             yield item

@@ -105,6 +105,8 @@ def workbench(plan: Plan) -> Iterator[Workbench]:
     environment, mark = marked()
     # Two virtual environments take part: a path meant for one of them would mislead the other.
     environment.pop("PYTHONPATH", None)
+    # Where it is set, an import would be measured with the compiling that users pay for once.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="b-", dir="/tmp") as directory:
         try:
             with ExitStack() as stack:

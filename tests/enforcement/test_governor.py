@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from moesifasgi.governor import merged
+from moesifasgi.enforcement.governor import merged
 
 HELLO = PlainTextResponse("hello")
 ADMIN = ("request.route", "^/admin")

@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse
 
 from moesifasgi import policy_in_force as module
 from moesifasgi.channel.memory import MemoryChannel
+from moesifasgi.enforcement.in_force import REPORT_INTERVAL_S, PolicyInForce, policy_in_force
 from moesifasgi.policy.policy import NO_POLICY, Policy
-from moesifasgi.policy_in_force import REPORT_INTERVAL_S, PolicyInForce, policy_in_force
 from moesifasgi.wire.application import Application
 
 HELLO = PlainTextResponse("hello")

@@ -9,7 +9,7 @@ from lab.one_worker import OneWorker, asked
 from lab.rules import OneRequest, blocking, scope
 from starlette.responses import PlainTextResponse
 
-from moesifasgi.sampler import Sampler
+from moesifasgi.enforcement.sampler import Sampler
 from moesifasgi.settings import Settings
 
 HELLO = PlainTextResponse("hello")

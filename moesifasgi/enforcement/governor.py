@@ -8,13 +8,13 @@ governed.
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
-from moesifasgi.call_facts import Call
 from moesifasgi.channel import Channel
+from moesifasgi.enforcement.call import Call
+from moesifasgi.enforcement.read_ahead import ReadAhead
 from moesifasgi.exchange import NOT_ASKED, Answered, Exchange, Message, Scope
 from moesifasgi.policy.governance import Block, Governance, Verdict
 from moesifasgi.policy.identity import Identity
 from moesifasgi.quiet import say
-from moesifasgi.read_ahead import ReadAhead
 from moesifasgi.settings import HookSettings, Settings
 from moesifasgi.steps import waiting
 
@@ -37,7 +37,7 @@ class Governor:
         self._asks_company = settings.hooks.identify_company is not None
         if _asks(settings.hooks):
             # Loaded here: it loads Starlette.
-            from moesifasgi.identification import Identification
+            from moesifasgi.enforcement.identification import Identification
 
             self._identification = Identification(settings.hooks, channel)
 

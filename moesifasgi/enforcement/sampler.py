@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from moesifasgi.call_facts import Call
+from moesifasgi.enforcement.call import Call
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Scope
 from moesifasgi.policy.sampling import Sampling, weight_of
