@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 from moesifasgi.event.content_types import ContentTypes
+from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.record import Ending, Record
 from moesifasgi.policy.identity import Identity
 from moesifasgi.policy.sampling import Sampling
@@ -124,7 +125,6 @@ class Exchange:
     ) -> None:
         self.transaction_id = transaction_id
         self.request_body = BodyTap(request_limit_bytes)
-        self.response_body = BodyTap(response_limit_bytes)
         self.finished = False
         self.rate = 100.0
         """The rate in percent at which it was kept so far."""
@@ -138,6 +138,8 @@ class Exchange:
         self._path = scope.get("path", "/")
         self._root_path = scope.get("root_path", "")
         self._method = scope.get("method", "GET")
+        # What an application makes of HEAD, the server does not put on the wire.
+        self.response_body = BodyTap(None if self._method == "HEAD" else response_limit_bytes)
         self._client = scope.get("client")
         self._request_headers = scope.get("headers")
         self._started_at = started_at
@@ -245,7 +247,7 @@ class Exchange:
             self._ending = Ending.FAILED
         self._error = type(error).__name__ if error is not None and not cancelled else None
 
-    def record(self, ended_at: float, weight: int = 1) -> Record:
+    def record(self, ended_at: float, weight: int = 1, settings: EventSettings | None = None) -> Record:
         """What happened, as one value. ``ended_at`` is in the unit and of the clock of ``started_at``."""
         scope = self._scope
         client = self._client
@@ -279,6 +281,7 @@ class Exchange:
                 *_UNKNOWN_YET,
                 weight,
                 self.blocked_by,
+                settings,
             )
         )
 

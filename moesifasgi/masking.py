@@ -23,14 +23,13 @@ class Masking:
     """All masks of one middleware; at least one is set."""
 
     def __init__(self, settings: Settings, channel: Channel) -> None:
-        self._application = settings.application()
         self._channel = channel
         self._masks = Masks(**asdict(settings.masks))
         self._function = _function(settings, channel)
 
     def event(self, record: Record) -> Steps[dict[str, Any]]:
         """The masked event. Raises what ``build_event`` raises."""
-        event, notes = build_noted(record, self._application, IN_THE_WORKER)
+        event, notes = build_noted(record, IN_THE_WORKER)
         withheld = False
         if self._function is not None:
             unseen = unseen_bodies(event, notes, record.ending)

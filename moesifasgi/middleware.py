@@ -115,7 +115,7 @@ class MoesifMiddleware(Updates):
         """The application under the rules in force, and what records this request, if it is to be."""
         self._in_force.report()
         try:
-            call = Call.of_scope(scope, recorder.application)
+            call = Call.of_scope(scope, recorder.event_settings)
         except Exception as error:  # noqa: BLE001  (the application is served, whatever the scope holds)
             recorder.lost("begin", error)
             return app, None

@@ -31,6 +31,9 @@ class _Packer(threading.local):
     """One msgpack packer a thread: making one costs more than packing an event, and it is not thread-safe."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
         # Lone surrogates in a path that a server decoded leniently must not cost the event.
         self.pack = msgpack.Packer(autoreset=True, unicode_errors="replace").pack
 
@@ -66,8 +69,9 @@ class Recorder:
         """The only ones whose bodies are recorded; None: all."""
         self.identifies = not capture.disabled_transaction_id
         """Whether responses carry their transaction id."""
-        self.application = settings.application()
-        self.key = channel.register(self.application)
+        self.key = channel.register(settings.application())
+        self.event_settings = settings.event_settings()
+        self._settings_on_wire = self.event_settings.on_wire
         self.sampler = Sampler(settings)
         self._pipeline = Pipeline(settings, channel, self.sampler)
         self._debug = capture.debug
@@ -96,7 +100,8 @@ class Recorder:
         self.channel.counters.add("captured")
         try:
             rate = exchange.rate
-            record = exchange.record(time.time(), 1 if rate >= 100 else self.sampler.weight(rate))
+            weight = 1 if rate >= 100 else self.sampler.weight(rate)
+            record = exchange.record(time.time(), weight, self._settings_on_wire)
             pipeline = self._pipeline
             if pipeline.is_empty and exchange.sampling is None:
                 self._hand_over(_RECORD, record)
@@ -152,6 +157,9 @@ class Recorder:
             return
         fate = self.channel.offer(kind, self.key, payload)
         if fate is not _ACCEPTED:
+            if fate is Offer.TOO_LARGE:
+                # The packer keeps a buffer as large as the largest that it ever made.
+                _packer.begin_anew()
             counters.drop(fate.value)
             say(f"dropped {fate.value}", "an event was dropped: %s", _WHY[fate])
         elif self._debug:

@@ -21,6 +21,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from moesifasgi.errors import SettingsError
+from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.wire.application import DEFAULT_BASE_URI, Application
 
 T = TypeVar("T")
@@ -307,6 +308,18 @@ class DeliverySettings:
     """Longest time in seconds that an event waits for its batch to fill."""
     concurrent_uploads: int = _setting("EVENT_WORKER_COUNT", 4, _integer(1, 64))
     """Uploads of this application's events that may be under way at once."""
+    user_agent_suffix: str | None = _setting("USER_AGENT_SUFFIX", None, _TEXT)
+    """Added to the uploads' User-Agent."""
+    http_proxy: str | None = _setting("HTTP_PROXY", None, _URL, secret=True)
+    """Proxy for the uploads; its URL may carry user and password."""
+    ca_bundle: str | None = _setting("CA_BUNDLE", None, _ABSOLUTE_PATH)
+    """File of certificates that the uploads trust instead of the usual ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterpretationSettings:
+    """How a record becomes an event; the fields are those of ``event.event_settings.EventSettings``."""
+
     authorization_headers: tuple[str, ...] = _setting(
         "AUTHORIZATION_HEADER_NAME", ("authorization",), _HEADER_ORDER
     )
@@ -319,12 +332,6 @@ class DeliverySettings:
     """Networks whose forwarding headers are believed. If not set, anyone's are, in the order of the published
     package; an empty list believes none.
     """
-    user_agent_suffix: str | None = _setting("USER_AGENT_SUFFIX", None, _TEXT)
-    """Added to the uploads' User-Agent."""
-    http_proxy: str | None = _setting("HTTP_PROXY", None, _URL, secret=True)
-    """Proxy for the uploads; its URL may carry user and password."""
-    ca_bundle: str | None = _setting("CA_BUNDLE", None, _ABSOLUTE_PATH)
-    """File of certificates that the uploads trust instead of the usual ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,6 +471,7 @@ class Settings:
     """All settings of one middleware."""
 
     delivery: DeliverySettings
+    interpretation: InterpretationSettings
     capture: CaptureSettings
     hooks: HookSettings
     masks: MaskSettings
@@ -502,6 +510,10 @@ class Settings:
             "OFFLINE_FILE": shipper.offline_file is not None,
         }
         return [f"{key}: not available in this version" for key, is_asked in asked.items() if is_asked]
+
+    def event_settings(self) -> EventSettings:
+        """What travels in each record of these settings."""
+        return EventSettings(*(getattr(self.interpretation, name) for name in EventSettings._fields))
 
     def application(self) -> Application:
         """What HELLO carries of these settings."""

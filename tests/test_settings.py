@@ -143,12 +143,13 @@ def test_a_value_is_kept_in_one_form(key: str, given: object, kept: object):
 
 def test_trusted_proxies_are_networks_and_an_empty_list_believes_nobody():
     """A16: a forwarding header is believed only from where the user says so."""
-    assert load(TRUSTED_PROXIES=["10.0.0.0/8", "192.168.1.7/24", "2001:db8::1"]).delivery.trusted_proxies == (
+    settings = load(TRUSTED_PROXIES=["10.0.0.0/8", "192.168.1.7/24", "2001:db8::1"])
+    assert settings.interpretation.trusted_proxies == (
         "10.0.0.0/8",
         "192.168.1.0/24",
         "2001:db8::1/128",
     )
-    assert load(TRUSTED_PROXIES=[]).delivery.trusted_proxies == ()
+    assert load(TRUSTED_PROXIES=[]).interpretation.trusted_proxies == ()
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_the_environment_fills_in_what_the_dict_does_not_hold():
     assert settings.delivery.application_id == "from-outside"
     assert settings.delivery.base_uri == "http://proxy:9500"
     assert settings.delivery.batch_size == 50
-    assert settings.delivery.trusted_proxies == ("10.0.0.1/32",)
+    assert settings.interpretation.trusted_proxies == ("10.0.0.1/32",)
     assert settings.hooks.timeout_s == 0.5
     assert settings.capture.log_body is False
     assert settings.capture.debug is True

@@ -9,12 +9,12 @@ from typing import Any
 from moesifasgi.event.body import IN_THE_WORKER, stored_body
 from moesifasgi.event.build import is_unread
 from moesifasgi.event.client_ip import client_ip
+from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.headers import flat_headers, media_type
 from moesifasgi.event.identity import user_id_from
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Scope
 from moesifasgi.policy.facts import MAX_SEARCHING_S, Facts
-from moesifasgi.wire.application import Application
 
 GRAPHQL = "application/graphql"
 """A body of this type is the query itself; in any other the query is a field."""
@@ -27,15 +27,15 @@ class Caller:
     garbage collector.
     """
 
-    __slots__ = ("_application", "_client", "_flat", "_pairs", "_user")
+    __slots__ = ("_client", "_flat", "_pairs", "_settings", "_user")
 
     def __init__(
-        self, pairs: Iterable[Any] | None, client: Sequence[object] | None, application: Application
+        self, pairs: Iterable[Any] | None, client: Sequence[object] | None, settings: EventSettings
     ) -> None:
         # An iterator can be read only once, and that is for the application to do.
         self._pairs = () if isinstance(pairs, Iterator) else pairs
         self._client = client
-        self._application = application
+        self._settings = settings
         self._flat: dict[str, str] | None = None
         self._user: tuple[str | None] | None = None
 
@@ -49,14 +49,14 @@ class Caller:
         return self.headers().get(name)
 
     def ip_address(self) -> str | None:
-        return client_ip(self.headers(), self._client, self._application.trusted_proxies)
+        return client_ip(self.headers(), self._client, self._settings.trusted_proxies)
 
     def user_id(self) -> str | None:
         """By the authorization header."""
         if self._user is None:
-            application = self._application
+            settings = self._settings
             found = user_id_from(
-                self.headers(), application.authorization_headers, application.authorization_user_id_field
+                self.headers(), settings.authorization_headers, settings.authorization_user_id_field
             )
             self._user = (found,)
         return self._user[0]
@@ -72,15 +72,15 @@ class Call:
         self.caller = caller
 
     @classmethod
-    def of_scope(cls, scope: Scope, application: Application) -> "Call":
+    def of_scope(cls, scope: Scope, settings: EventSettings) -> "Call":
         """What is known before the application runs. What the scope holds is looked at later."""
-        caller = Caller(scope.get("headers"), scope.get("client"), application)
+        caller = Caller(scope.get("headers"), scope.get("client"), settings)
         return cls(_facts(scope.get("method"), scope.get("path"), scope.get("root_path"), caller), caller)
 
     @classmethod
-    def of_record(cls, record: Record, application: Application) -> "Call":
+    def of_record(cls, record: Record, settings: EventSettings) -> "Call":
         """What is known after it; a body that is not recorded whole stays unseen."""
-        caller = Caller(record.request_headers, record.client, application)
+        caller = Caller(record.request_headers, record.client, settings)
         call = cls(_facts(record.method, record.path, record.root_path, caller), caller)
         if record.request_body is not None and is_whole(record, caller.headers()):
             call.see_body(record.request_body)

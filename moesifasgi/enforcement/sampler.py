@@ -20,7 +20,7 @@ class Sampler:
     """For one middleware. Percentages throughout; ``draw`` gives numbers from 0 up to 1."""
 
     def __init__(self, settings: Settings, draw: Callable[[], float] = random.random) -> None:
-        self._application = settings.application()
+        self._event_settings = settings.event_settings()
         self._asks_user = settings.hooks.identify_user is not None
         self._asks_company = settings.hooks.identify_company is not None
         self._methods = settings.capture.exclude_methods
@@ -56,7 +56,7 @@ class Sampler:
 
     def rate_after(self, sampling: Sampling, record: Record) -> float:
         """The dashboard's rate for what has ended."""
-        call = Call.of_record(record, self._application)
+        call = Call.of_record(record, self._event_settings)
         user_id = record.user_id
         if user_id is None and sampling.by_user:
             user_id = call.caller.user_id()

@@ -1,6 +1,6 @@
 """A Record as the event that Moesif stores: the one place that knows the collector's schema.
 
-Pure: the same Record and Application give the same event, in the worker or in the shipper. What a client
+Pure: the same Record gives the same event, in the worker or in the shipper. What a client
 wrote cannot make it raise, nor make the event something that a strict encoder or the collector refuses.
 
 Where an event shows less than what happened, it says so in its metadata under ``moesif``:
@@ -18,13 +18,13 @@ from typing import Any
 
 from moesifasgi.event.body import UNBOUNDED, Bounds, stored_body
 from moesifasgi.event.client_ip import client_ip
+from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.fields import check_fields
 from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.identity import user_id_from
 from moesifasgi.event.jsonable import jsonable, well_formed
 from moesifasgi.event.record import Ending, Record
 from moesifasgi.event.uri import request_uri
-from moesifasgi.wire.application import Application
 
 NOTES_KEY = "moesif"
 """Where in an event's metadata its notes stand. A user's own value there is kept."""
@@ -37,23 +37,22 @@ _EPOCH = datetime(1970, 1, 1)
 Notes = dict[str, Any]
 
 
-def build_event(record: Record, application: Application) -> dict[str, Any]:
+def build_event(record: Record) -> dict[str, Any]:
     """The event of one exchange. Raises ValueError where a field's type cannot be: the frame was damaged."""
-    return build_noted(record, application)[0]
+    return build_noted(record)[0]
 
 
-def build_noted(
-    record: Record, application: Application, bounds: Bounds = UNBOUNDED
-) -> tuple[dict[str, Any], Notes]:
+def build_noted(record: Record, bounds: Bounds = UNBOUNDED) -> tuple[dict[str, Any], Notes]:
     """``build_event``, and its notes as they are before the user's own metadata is laid over them."""
     check_fields(record)
+    settings = EventSettings.from_wire(record.settings)
     headers = flat_headers(record.request_headers)
     notes: Notes = {}
     event: dict[str, Any] = {
-        "request": _request(record, application, headers, notes, bounds),
+        "request": _request(record, settings, headers, notes, bounds),
         "response": _response(record, notes, bounds),
         "transaction_id": record.transaction_id,
-        "user_id": _user_id(record, application, headers),
+        "user_id": _user_id(record, settings, headers),
         "company_id": _text(record.company_id),
         "session_token": _text(record.session_token),
         "direction": record.direction,
@@ -77,7 +76,7 @@ def is_unread(record: Record, headers: Mapping[str, str]) -> bool:
 
 
 def _request(
-    record: Record, application: Application, headers: dict[str, str], notes: Notes, bounds: Bounds
+    record: Record, settings: EventSettings, headers: dict[str, str], notes: Notes, bounds: Bounds
 ) -> dict[str, Any]:
     request = _present(
         {
@@ -85,8 +84,8 @@ def _request(
             "uri": request_uri(record, headers.get("host")),
             "verb": well_formed(record.method) or UNKNOWN_METHOD,
             "headers": headers,
-            "api_version": _text(application.api_version),
-            "ip_address": client_ip(headers, record.client, application.trusted_proxies),
+            "api_version": _text(settings.api_version),
+            "ip_address": client_ip(headers, record.client, settings.trusted_proxies),
         }
     )
     body = record.request_body
@@ -127,13 +126,13 @@ def _body(raw: bytes, size: int, headers: Mapping[str, str], note: Notes, bounds
     return {"body": body.content, "transfer_encoding": body.transfer_encoding}
 
 
-def _user_id(record: Record, application: Application, headers: Mapping[str, str]) -> str | None:
+def _user_id(record: Record, settings: EventSettings, headers: Mapping[str, str]) -> str | None:
     if record.user_id is not None:
         return _text(record.user_id)
     # An outgoing call carries the application's own credentials, which name no user and are secret.
     if record.direction == "Outgoing":
         return None
-    return user_id_from(headers, application.authorization_headers, application.authorization_user_id_field)
+    return user_id_from(headers, settings.authorization_headers, settings.authorization_user_id_field)
 
 
 def _metadata(own: dict[str, Any] | None, notes: Notes) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from moesifasgi.event.event_settings import EventSettings
+
 Headers = Sequence[tuple[bytes, bytes]]
 """Header fields as ASGI gives them: (name, value) pairs of bytes, in order, duplicates kept."""
 
@@ -73,6 +75,8 @@ class Record(NamedTuple):
     direction: str = "Incoming"
     weight: int = 1
     blocked_by: str | None = None
+    settings: EventSettings | None = None
+    """None: the defaults. As it comes from the wire it is an array (``EventSettings.from_wire``)."""
 
     @classmethod
     def from_wire(cls, fields: object) -> "Record":

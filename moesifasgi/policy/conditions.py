@@ -15,6 +15,9 @@ from moesifasgi.policy.text import is_list, text_of
 
 T = TypeVar("T")
 
+MAX_PIECES_OF_A_POLICY = 500_000
+"""Of all its patterns together; a compiled piece takes some hundred bytes in every worker."""
+
 
 class Condition(NamedTuple):
     """``find`` for texts of up to ``direct_characters``, ``timed`` for longer ones."""
@@ -102,6 +105,7 @@ class Conditions:
         self._faults = faults
         self._clock = clock
         self.searches: list[Search] = []
+        self._pieces_left = MAX_PIECES_OF_A_POLICY
 
     def entries(self, regex_config: object, owner: str) -> tuple[Entry, ...] | None:
         """The entries of a rule, of which one must hold. None: one is faulty, and with it the rule."""
@@ -135,6 +139,10 @@ class Conditions:
             search = Search(pattern, owner, self._clock)
         except BadPatternError as error:
             self._faults.add(f"{owner}: {error}")
+            return None
+        self._pieces_left -= search.pieces
+        if self._pieces_left < 0:
+            self._faults.add(f"{owner}: the patterns before it are all that is taken of one policy")
             return None
         if search.direct_characters < MAX_CHARACTERS:
             self.searches.append(search)

@@ -22,6 +22,8 @@ from moesifasgi.policy.shape import Shape, plain_for_regex, shape_of, without_id
 MAX_CHARACTERS: Final = 8_192
 """`regex` looks at the clock now and then only; in longer texts it was up to 15 ms late."""
 MAX_PATTERN_CHARACTERS: Final = 4_096
+MAX_PIECES: Final = 5_000
+"""Of a pattern whose repeats are written out: ``regex`` does so, and a nested repeat came to gigabytes."""
 MAX_SEARCH_S: Final = 0.005
 PARKED_S: Final = 60.0
 _PARKED_SHARE = 4
@@ -46,6 +48,7 @@ class Search:
         "direct",
         "direct_characters",
         "owner",
+        "pieces",
     )
 
     def __init__(self, pattern: str, owner: str, clock: Callable[[], float]) -> None:
@@ -57,6 +60,7 @@ class Search:
         self._parked_until_s = float("-inf")
         self._parked_characters = 0
         self.direct, shape, self._timed = _compiled(pattern)
+        self.pieces = shape.pieces
         self._looks_ahead = shape.looks_ahead
         # `direct` finds it in texts of up to so many characters in a short time; beyond them, call `timed`.
         self.direct_characters = shape.characters(_STEPS, MAX_CHARACTERS)
@@ -105,10 +109,12 @@ def _compiled(pattern: str) -> tuple[re.Pattern[str], Shape, Any]:
         re.compile(pattern)
         pattern = without_idle_ends(pattern)
         shape = shape_of(pattern)
+        if shape.pieces > MAX_PIECES:
+            raise ValueError("its repeats are nested too large")
         needs_time = shape.characters(_STEPS, MAX_CHARACTERS) < MAX_CHARACTERS
         return re.compile(pattern), shape, _timed(pattern) if needs_time else None
     except Exception as error:  # whatever a compiler stumbles over costs one rule, not all
-        raise BadPatternError(f"its pattern is no regular expression: {error}") from error
+        raise BadPatternError(f"its pattern cannot be used: {error}") from error
 
 
 def _timed(pattern: str) -> Any:

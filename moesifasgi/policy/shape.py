@@ -44,6 +44,8 @@ class Shape:
     factor: int
     looks_ahead: bool
     """It may ask what comes later in the text, or where it ends: of a part of a text it could be wrong."""
+    pieces: int = 1
+    """How many there are when every repeat is written out as often as it has to match."""
 
     def characters(self, steps: int, most: int) -> int:
         """The longest text, up to ``most``, that is searched within so many steps; 0: none is sure to be."""
@@ -100,13 +102,14 @@ def _ends_idly(texts: Sequence[str]) -> bool:
 
 
 class _Group:
-    """An open group: whether it holds a choice, and how many alternatives."""
+    """An open group: whether it holds a choice, how many alternatives, and how many pieces written out."""
 
-    __slots__ = ("alternatives", "has_choice")
+    __slots__ = ("alternatives", "has_choice", "pieces")
 
     def __init__(self) -> None:
         self.alternatives = 1
         self.has_choice = False
+        self.pieces = 0
 
 
 class _Walk:
@@ -122,6 +125,7 @@ class _Walk:
         self._first: str | None = None
         self._multiline = False
         self._repeats_choice = False
+        self._last_pieces = 0
 
     def take(self, kind: str, text: str) -> None:
         if self._first is None and kind not in ("flags", "comment"):
@@ -144,6 +148,7 @@ class _Walk:
                 self._multiline |= "m" in text
             case "atom":
                 self._repeats_choice = False
+                self._add(1)
                 self._looks_ahead |= text in ("$", r"\Z", r"\b", r"\B")
 
     def shape(self, pattern_characters: int) -> Shape:
@@ -154,13 +159,19 @@ class _Walk:
             degree=self._unbounded + (not fixed_start),
             factor=self._choices * self._fixed * (1 + pattern_characters // _LETTERS_A_STEP),
             looks_ahead=self._looks_ahead,
+            pieces=sum(group.pieces for group in self._open),
         )
+
+    def _add(self, pieces: int) -> None:
+        self._last_pieces = pieces
+        self._open[-1].pieces += pieces
 
     def _close(self) -> None:
         group = self._open.pop() if len(self._open) > 1 else _Group()
         self._choices *= group.alternatives
         self._repeats_choice = group.has_choice or group.alternatives > 1
         self._open[-1].has_choice |= self._repeats_choice
+        self._add(group.pieces)
 
     def _quantify(self, text: str) -> None:
         least, most = _range(text)
@@ -171,6 +182,7 @@ class _Walk:
         else:
             self._choices *= max(1, most - least + 1)
         self._fixed += least if least > 1 else 0
+        self._add(self._last_pieces * max(0, least - 1))
         self._open[-1].has_choice |= least != most
 
 

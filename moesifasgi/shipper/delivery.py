@@ -272,7 +272,7 @@ class Delivery:
 
     def _next_batch(self, state: LaneState, now: float) -> Batch | None:
         def encode(item: Item) -> bytes:
-            return encode_item(item.kind, item.payload, state.application)
+            return encode_item(item.kind, item.payload)
 
         expires_before = self._clock.cautious_wall() - MAX_AGE_S
         if state.refusing:

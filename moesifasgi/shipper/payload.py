@@ -12,7 +12,6 @@ import orjson
 from moesifasgi.event.build import build_event
 from moesifasgi.event.record import Record
 from moesifasgi.shipper.cut import MAX_EVENT_BYTES, CannotBeCut, cut, dumps
-from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
 
 MAX_UPLOAD_BYTES = 5_000_000
@@ -33,14 +32,14 @@ class Unserialisable(Exception):
         self.code = code
 
 
-def encode_item(kind: int, payload: bytes, application: Application) -> bytes:
+def encode_item(kind: int, payload: bytes) -> bytes:
     """One item as a JSON object of at most 900 kB; what is over that is cut (``cut``).
 
     The payload is msgpack: a Record's array, a map, or a bin with the JSON object ready made.
     Raises Unserialisable, and nothing else: what is in an item came from outside.
     """
     try:
-        item = _unpacked(kind, payload, application)
+        item = _unpacked(kind, payload)
         body = item if isinstance(item, bytes) else dumps(item)
         if len(body) <= MAX_EVENT_BYTES:
             return body
@@ -58,11 +57,11 @@ def pack(bodies: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(bodies) + b"]"
 
 
-def _unpacked(kind: int, payload: bytes, application: Application) -> dict[str, Any] | bytes:
+def _unpacked(kind: int, payload: bytes) -> dict[str, Any] | bytes:
     # unpackb allows no string, array or map to claim more than the payload's length.
     item = msgpack.unpackb(payload, strict_map_key=False, unicode_errors="replace", timestamp=3)
     if kind == Kind.RECORD:
-        return build_event(Record.from_wire(item), application)
+        return build_event(Record.from_wire(item))
     value = orjson.loads(item) if isinstance(item, bytes) else item
     if not isinstance(value, dict):
         raise Unserialisable(f"an item is an object, not {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""What the shipper must know to build and deliver one application's events; travels in HELLO."""
+"""What the shipper must know to deliver one application's events; travels in HELLO."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -20,13 +20,6 @@ class Application:
     batch_timeout_s: float = 1.0
     """Longest time an event waits for its batch to fill."""
     concurrent_uploads: int = 4
-    authorization_headers: tuple[str, ...] = ("authorization",)
-    """Header names, lower case, in which a user id is looked for, in this order."""
-    authorization_user_id_field: str = "sub"
-    """Dotted path of the user id in a JWT's payload."""
-    api_version: str | None = None
-    trusted_proxies: tuple[str, ...] | None = None
-    """Networks whose forwarding headers are believed; None: the published package's header order."""
     user_agent_suffix: str | None = None
     http_proxy: str | None = None
     ca_bundle: str | None = None
@@ -48,9 +41,6 @@ class Application:
         if not isinstance(wire, Mapping):
             raise ValueError(f"an application is a map, not a {type(wire).__name__}")
         known = {f.name: wire[f.name] for f in fields(cls) if f.name in wire}
-        for name in ("authorization_headers", "trusted_proxies"):
-            if isinstance(known.get(name), list):
-                known[name] = tuple(known[name])
         for name, value in known.items():
             _check(name, value)
         if not known.get("application_id"):
@@ -61,8 +51,6 @@ class Application:
 def _check(name: str, value: Any) -> None:
     if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
         raise ValueError(f"application setting {name} cannot be a {type(value).__name__}")
-    if isinstance(value, tuple) and not all(isinstance(part, str) for part in value):
-        raise ValueError(f"application setting {name} is a list of texts")
     least, most = _RANGES.get(name, (-inf, inf))
     if isinstance(value, (int, float)) and not least <= value <= most:
         raise ValueError(f"application setting {name} cannot be {value}")
@@ -81,10 +69,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "batch_size": (int, type(None)),
     "batch_timeout_s": _NUMBER,
     "concurrent_uploads": (int,),
-    "authorization_headers": (tuple,),
-    "authorization_user_id_field": _TEXT,
-    "api_version": _OPTIONAL_TEXT,
-    "trusted_proxies": (tuple, type(None)),
     "user_agent_suffix": _OPTIONAL_TEXT,
     "http_proxy": _OPTIONAL_TEXT,
     "ca_bundle": _OPTIONAL_TEXT,

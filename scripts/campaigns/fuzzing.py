@@ -130,7 +130,7 @@ class _Fuzzing:
 
     def _faults_of_event(self, event: Event, *, plain: bool) -> list[str]:
         try:
-            item = encode_item(event.kind, event.payload, self._application)
+            item = encode_item(event.kind, event.payload)
         except Unserialisable as error:
             return [f"no event: {error.reason}"] if plain else []
         return faults_of("events", json.loads(item, parse_constant=_refused))

@@ -52,12 +52,11 @@ class OneWorker:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        application = Settings.load(self.settings, {}).application()
         made = []
         for event in self.channel.events:
             content = msgpack.unpackb(event.payload, strict_map_key=False)
             is_record = event.kind == Kind.RECORD
-            made.append(build_event(Record.from_wire(content), application) if is_record else content)
+            made.append(build_event(Record.from_wire(content)) if is_record else content)
         return made
 
     @property

@@ -277,7 +277,7 @@ def test_policies_are_remembered_as_they_were_last_told(opened: Opener) -> None:
 
 def test_applications_are_remembered_as_they_were_last_told(opened: Opener) -> None:
     spool = opened()
-    spool.remember(Application("application-one", batch_size=7, trusted_proxies=("10.0.0.0/8",)))
+    spool.remember(Application("application-one", batch_size=7, ca_bundle="/etc/ca.pem"))
     newest = Application("application-one", batch_size=8, http_proxy="http://proxy:1")
     spool.remember(newest)
     spool.remember(Application("application-two"))

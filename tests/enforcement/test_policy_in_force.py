@@ -10,8 +10,8 @@ from lab.one_worker import asked
 from lab.rules import blocking
 from starlette.responses import PlainTextResponse
 
-from moesifasgi import policy_in_force as module
 from moesifasgi.channel.memory import MemoryChannel
+from moesifasgi.enforcement import in_force as module
 from moesifasgi.enforcement.in_force import REPORT_INTERVAL_S, PolicyInForce, policy_in_force
 from moesifasgi.policy.policy import NO_POLICY, Policy
 from moesifasgi.wire.application import Application

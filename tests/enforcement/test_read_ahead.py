@@ -9,7 +9,7 @@ from lab.rules import OneRequest, blocking, parts, rule, scope
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
-from moesifasgi import read_ahead
+from moesifasgi.enforcement import read_ahead
 
 BODY_RULE = blocking("r1", ("request.body.kind", "^bad$"))
 JSON_HEADERS = [(b"host", b"example.org"), (b"content-type", b"application/json")]

@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 
 import moesifasgi
 from moesifasgi.event.build import build_event
+from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.fields import DIRECTIONS
 from moesifasgi.event.record import Ending, Record
-from moesifasgi.wire.application import Application
 
-APPLICATION = Application("x" * 60)
 PACKAGE_ROOT = Path(moesifasgi.__file__).parent.parent
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}")
 EVENT_FIELDS = {
@@ -41,7 +40,7 @@ MESSAGE_FIELDS = {"time": str, "headers": dict, "body": object, "transfer_encodi
 
 
 def built(record: Record, **settings: Any) -> dict[str, Any]:
-    event = build_event(record, Application("x" * 60, **settings))
+    event = build_event(record._replace(settings=EventSettings(**settings).on_wire))
     assert_is_valid(event)
     return event
 
@@ -284,7 +283,7 @@ def test_a_lone_surrogate_in_any_text_is_replaced(record, field):
 @pytest.mark.parametrize("transaction_id", ["", "t", "a" * 36, "0af76519-16cd-43dd-8448-eb211c80319c\n"])
 def test_a_transaction_id_that_is_no_uuid_was_damaged(record, transaction_id):
     with pytest.raises(ValueError, match="UUID of 36 characters"):
-        build_event(record._replace(transaction_id=transaction_id), APPLICATION)
+        build_event(record._replace(transaction_id=transaction_id))
 
 
 def test_a_request_without_a_method_has_a_verb_all_the_same(record):
@@ -308,7 +307,7 @@ def test_times_have_three_digits_of_milliseconds(record, seconds, text):
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 1e18, -1e18])
 def test_a_time_that_cannot_be_is_a_value_error(record, field, seconds):
     with pytest.raises(ValueError, match="seconds since the epoch"):
-        build_event(record._replace(**{field: seconds}), APPLICATION)
+        build_event(record._replace(**{field: seconds}))
 
 
 ANY_WIRE_VALUE = st.recursive(
@@ -324,7 +323,7 @@ def test_a_damaged_record_is_a_value_error_or_a_valid_event(record, data):
     field = data.draw(st.sampled_from(Record._fields))
     damaged = record._replace(**{field: data.draw(ANY_WIRE_VALUE)})
     try:
-        event = build_event(damaged, APPLICATION)
+        event = build_event(damaged)
     except ValueError as error:
         assert str(error)  # noqa: PT017  the other way out is valid too
     else:

@@ -13,21 +13,21 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from moesifasgi.event.build import build_event
+from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.fields import DIRECTIONS
 from moesifasgi.event.jsonable import jsonable
 from moesifasgi.event.model import event_of, model_of
 from moesifasgi.event.record import Ending, Record
 from moesifasgi.inspector.schema import faults_of
 from moesifasgi.shipper.payload import encode_item
-from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
 
 COLLECTOR_MAX_BYTES = 1_000_000
 """One event's limit; contract, section 1.5."""
-APPLICATIONS = [
-    Application("a" * 60),
-    Application("a" * 60, api_version="v\ud800", trusted_proxies=("0.0.0.0/0", "::/0")),
-    Application("a" * 60, authorization_headers=("x-token", "authorization"), trusted_proxies=()),
+SETTINGS = [
+    None,
+    EventSettings(api_version="v\ud800", trusted_proxies=("0.0.0.0/0", "::/0")),
+    EventSettings(authorization_headers=("x-token", "authorization"), trusted_proxies=()),
 ]
 same_each_run = settings(
     derandomize=True,
@@ -154,13 +154,13 @@ def assert_is_taken(encoded: bytes) -> None:
 
 
 @same_each_run
-@given(records(), st.sampled_from(APPLICATIONS))
+@given(records(), st.sampled_from(SETTINGS))
 def test_any_record_becomes_an_event_that_the_collector_takes(
-    record: Record, application: Application
+    record: Record, told: EventSettings | None
 ) -> None:
     """A9, A10, B8: one event that could not be written, or that was refused, cost its whole batch."""
-    payload = msgpack.packb(record, unicode_errors="replace")
-    assert_is_taken(encode_item(Kind.RECORD, payload, application))
+    payload = msgpack.packb(record._replace(settings=told), unicode_errors="replace")
+    assert_is_taken(encode_item(Kind.RECORD, payload))
 
 
 FIELDS = {
@@ -189,9 +189,9 @@ def test_whatever_a_mask_function_makes_of_an_event_the_collector_takes_it(
     record: Record, changes: list[tuple[str, str, Any]]
 ) -> None:
     """A6, A10: a mask's answer could be anything, and cost the response or the batch."""
-    event = build_event(record, APPLICATIONS[0])
+    event = build_event(record)
     model = model_of(event)
     for part, name, answer in changes:
         setattr(getattr(model, part) if part else model, name, answer)
     payload = msgpack.packb(event_of(model, event))
-    assert_is_taken(encode_item(Kind.EVENT, payload, APPLICATIONS[0]))
+    assert_is_taken(encode_item(Kind.EVENT, payload))

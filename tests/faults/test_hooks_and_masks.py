@@ -59,8 +59,7 @@ def test_metadata_that_json_cannot_hold_costs_no_event(worker: OneWorker):
     for _ in range(10):
         asked(app, "GET", "/")
 
-    application = Settings.load(worker.settings, {}).application()
-    encoded = [encode_item(event.kind, event.payload, application) for event in worker.channel.events]
+    encoded = [encode_item(event.kind, event.payload) for event in worker.channel.events]
     assert [json.loads(each)["metadata"] for each in encoded] == [{"at": "2024-01-02T00:00:00+00:00"}] * 10
 
 

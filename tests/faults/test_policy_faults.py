@@ -85,7 +85,7 @@ def test_a_bad_pattern_costs_its_own_rule_only():
 
     assert blocker(rules, call(route="/a")) == "good"
     (fault,) = policy(*rules).faults
-    assert fault.startswith("rule bad: its pattern is no regular expression")
+    assert fault.startswith("rule bad: its pattern cannot be used")
 
 
 def test_an_empty_user_id_is_nobody():

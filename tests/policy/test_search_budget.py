@@ -1,6 +1,7 @@
 """Patterns come from people, texts from anyone: no search holds up the worker or switches off a rule."""
 
 import time
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 
@@ -207,3 +208,39 @@ def _searched(search: Search, text: str) -> bool:
     if len(text) <= search.direct_characters:
         return search.direct.search(text) is not None
     return search.timed(text, call())
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "((((a{100}){100}){100}){100}){100}",
+        "(?:(?:x?){2000}){2000}",
+        "(?:[ab]{3000}){3000}",
+        "(?:a{65535}b){65535}",
+        "(a{1000,}){1000,}",
+    ],
+)
+def test_a_pattern_that_would_be_gigabytes_when_compiled_is_refused(pattern: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadPatternError, match="nested too large"):
+            Search(pattern, "r", time.perf_counter)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(?:[0-9a-f]{4}-){7}[0-9a-f]{4}", "^.{1,5000}$", "(a{50}){50}", "x{4999}"]
+)
+def test_repeats_as_people_write_them_are_taken(pattern: str) -> None:
+    Search(pattern, "r", time.perf_counter)
+
+
+def test_a_policy_of_too_many_large_patterns_is_taken_as_far_as_it_goes() -> None:
+    rules = [blocking(f"r{number}", (ROUTE, f"{number:03}x{{4900}}y")) for number in range(130)]
+    compiled = policy(*rules)
+    left_out = [fault for fault in compiled.faults if "all that is taken" in fault]
+    assert len(left_out) == 29
+    assert compiled.governance.decide(call(route="100" + "x" * 4_900 + "y"), None, None) is not None
+    assert compiled.governance.decide(call(route="101" + "x" * 4_900 + "y"), None, None) is None

@@ -29,7 +29,7 @@ def event_of(call: Call, directory: Path) -> dict[str, Any]:
     with suppress(ValueError):
         asyncio.run(app(scope_of(call), *client_of(call)))
     (event,) = worker.channel.events
-    encoded = encode_item(event.kind, event.payload, worker.channel.applications[event.key])
+    encoded = encode_item(event.kind, event.payload)
     made: dict[str, Any] = orjson.loads(encoded)
     return made
 

@@ -10,15 +10,13 @@ from moesifasgi.event.record import Record
 from moesifasgi.inspector.schema import faults_of
 from moesifasgi.shipper.cut import MAX_EVENT_BYTES
 from moesifasgi.shipper.payload import Unserialisable, encode_item, pack
-from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
 
-APPLICATION = Application("a" * 60)
 TRANSACTION = "5b7c1cf2-34f0-4d4a-8e0c-2f43ab4a1f10"
 
 
 def encode(kind, item):
-    return orjson.loads(encode_item(kind, msgpack.packb(item, datetime=True), APPLICATION))
+    return orjson.loads(encode_item(kind, msgpack.packb(item, datetime=True)))
 
 
 def record(**fields):
@@ -60,7 +58,7 @@ def test_a_map_is_passed_on_as_it_is():
 
 def test_ready_made_json_is_passed_on_byte_by_byte():
     ready = b'{ "user_id": "7" }'
-    assert encode_item(Kind.USER, msgpack.packb(ready), APPLICATION) == ready
+    assert encode_item(Kind.USER, msgpack.packb(ready)) == ready
 
 
 def test_what_json_does_not_know_is_written_as_text():
@@ -98,7 +96,7 @@ def test_what_json_does_not_know_is_written_as_text():
 def test_what_cannot_be_an_item_is_unserialisable_and_raises_nothing_else(kind, payload):
     """A9: what one client wrote costs at most its own event."""
     with pytest.raises(Unserialisable) as caught:
-        encode_item(kind, payload, APPLICATION)
+        encode_item(kind, payload)
     assert caught.value.code == "unserialisable"
     assert len(caught.value.reason) <= 200
 
