@@ -33,6 +33,7 @@ TESTS = [
     "pytest>=8.0",
     "pytest-timeout>=2.3",
     "trio>=0.25",
+    "trustme>=1.1",
     "wsproto>=1.2",
 ]
 

@@ -12,10 +12,32 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 
 import click
-from campaigns import t01_shipper_killed, t02_worker_killed
+from campaigns import (
+    t01_shipper_killed,
+    t02_worker_killed,
+    t04_outage,
+    t08_spool_faults,
+    t10_hostile_peers,
+    t11_hostile_requests,
+    t14_stop_with_backlog,
+    t16_clock_jumps,
+    t18_conservation,
+    t20_power_loss,
+)
 from campaigns.scene import Finding
 
-CAMPAIGNS: Mapping[str, ModuleType] = {"T1": t01_shipper_killed, "T2": t02_worker_killed}
+CAMPAIGNS: Mapping[str, ModuleType] = {
+    "T1": t01_shipper_killed,
+    "T2": t02_worker_killed,
+    "T4": t04_outage,
+    "T8": t08_spool_faults,
+    "T10": t10_hostile_peers,
+    "T11": t11_hostile_requests,
+    "T14": t14_stop_with_backlog,
+    "T16": t16_clock_jumps,
+    "T18": t18_conservation,
+    "T20": t20_power_loss,
+}
 
 
 @click.command()

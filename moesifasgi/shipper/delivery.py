@@ -241,8 +241,7 @@ class Delivery:
                 unknown.add(lane)
             elif lane not in self._lanes:
                 self._lanes[lane] = LaneState(lane, application, self._pace)
-        for lane, state in self._lanes.items():
-            state.application = self._applications.get(lane.application_id) or state.application
+        for state in self._lanes.values():
             state.news()
         self._unknown = frozenset(unknown)
         self._undiscovered = False
@@ -262,6 +261,8 @@ class Delivery:
 
     def _dispatch(self, state: LaneState, now: float) -> None:
         while state.gate.admits(now, state.in_flight, state.concurrency):
+            # What a worker has said since may be what a failing lane waits for: another proxy, or authority.
+            state.application = self._applications.get(state.lane.application_id) or state.application
             batch = self._next_batch(state, now)
             if batch is None:
                 return
