@@ -3,11 +3,15 @@
 One Exchange lives as long as its request. The shell (``middleware``) passes each message by it; it keeps what
 a Record needs, at most ``limit`` bytes of each body, and says when the response has sent its last byte. It
 takes whatever an application can send: what breaks the ASGI specification is the server's to refuse.
+
+Scope and messages are shared with all that lies inside and outside, and each may write into them. So what is
+recorded is copied when it is seen: of the scope as the server gave it, of a message before it goes out.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
+from moesifasgi.body_tap import BodyTap
 from moesifasgi.event.content_types import ContentTypes
 from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.record import Ending, Record
@@ -21,8 +25,6 @@ TRANSACTION_HEADER = b"x-moesif-transaction-id"
 CLIENT_CLOSED_REQUEST = 499
 """Status recorded where the client left before a response began; nginx's number for it."""
 _COMPLETE = Ending.COMPLETE
-_MAX_PARTS = 256
-"""Parts of a body that are kept apart: each is an object, which a client can make larger than its bytes."""
 _UNKNOWN_YET = (None, None, None, None, "Incoming")
 """User, company, session token, metadata and direction, as a Record has them before any hook."""
 _NO_STATUS = {
@@ -55,35 +57,12 @@ def _copied(value: object) -> object:
     return list.copy(value) if isinstance(value, list) else value
 
 
-class BodyTap:
-    """The first ``limit_bytes`` of a body and the size of all of it; ``limit_bytes`` None records nothing."""
-
-    __slots__ = ("_kept", "_parts", "limit_bytes", "size")
-
-    def __init__(self, limit_bytes: int | None) -> None:
-        self.limit_bytes = limit_bytes
-        self.size = 0
-        self._kept = 0
-        self._parts: list[bytes] = []
-
-    def add(self, data: bytes) -> None:
-        size = len(data)
-        self.size += size
-        limit = self.limit_bytes
-        if limit is None or self._kept >= limit:
-            return
-        # Copies only what is cut or mutable: a whole slice of bytes is the same object.
-        part = bytes(data[: limit - self._kept])
-        self._kept += len(part)
-        self._parts.append(part)
-        if len(self._parts) >= _MAX_PARTS:
-            self._parts = [b"".join(self._parts)]
-
-    def content(self) -> bytes | None:
-        """What was kept, or None where nothing was to be recorded."""
-        if self.limit_bytes is None:
-            return None
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+def message_as_seen(message: Message) -> Message:
+    """A copy of a message that goes out, for ``Exchange.sent``; TypeError where it is none."""
+    seen = {**message}
+    if "headers" in seen:
+        seen["headers"] = _own(seen["headers"])
+    return seen
 
 
 class Exchange:
@@ -95,13 +74,19 @@ class Exchange:
         "_disconnected",
         "_ending",
         "_error",
+        "_http_version",
         "_method",
         "_path",
+        "_query_string",
+        "_raw_path",
         "_request_complete",
         "_request_headers",
         "_response_headers",
+        "_response_unseen",
         "_root_path",
+        "_scheme",
         "_scope",
+        "_server",
         "_started_at",
         "_status",
         "_trailers_follow",
@@ -135,16 +120,23 @@ class Exchange:
         """The governance rule that answered in the application's place."""
         self._scope = scope
         # As the server gave them: what lies inside rewrites the shared scope (a Mount extends root_path).
-        self._path = scope.get("path", "/")
-        self._root_path = scope.get("root_path", "")
         self._method = scope.get("method", "GET")
+        self._scheme = scope.get("scheme", "http")
+        self._http_version = scope.get("http_version", "1.1")
+        self._path = scope.get("path", "/")
+        self._raw_path = scope.get("raw_path")
+        self._root_path = scope.get("root_path", "")
+        self._query_string = scope.get("query_string", b"")
+        server, client = scope.get("server"), scope.get("client")
+        self._server = server and tuple(server)
+        self._client = client and tuple(client)
+        self._request_headers = _own(scope.get("headers"))
         # What an application makes of HEAD, the server does not put on the wire.
         self.response_body = BodyTap(None if self._method == "HEAD" else response_limit_bytes)
-        self._client = scope.get("client")
-        self._request_headers = scope.get("headers")
         self._started_at = started_at
         self._status: int | None = None
         self._response_headers: list[tuple[bytes, bytes]] = []
+        self._response_unseen = False
         self._request_complete = False
         self._trailers_follow = False
         self._disconnected = False
@@ -194,10 +186,10 @@ class Exchange:
         # A list: a generator of headers can be read only once, and the server reads it too.
         headers = list(headers)
         try:
-            if identified and TRANSACTION_HEADER not in [name for name, _ in headers]:
+            if identified and TRANSACTION_HEADER not in [name.lower() for name, _ in headers]:
                 # One that is there is the application's, or that of another middleware whose turn is first.
                 headers.append((TRANSACTION_HEADER, self.transaction_id.encode("ascii")))
-        except (TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError):
             # No pairs: that is for the server to refuse, with what the application gave.
             if not read_once:
                 return message
@@ -209,7 +201,10 @@ class Exchange:
             self._disconnected = True
 
     def sent(self, message: Mapping[str, Any]) -> bool:
-        """A message that the server took from ``send``; True if the response is over with it (said once)."""
+        """A message that the server took from ``send``, as it was before (``message_as_seen``).
+
+        True if the response is over with it (said once).
+        """
         if self.finished:
             return False
         kind = message.get("type")
@@ -232,8 +227,10 @@ class Exchange:
             self._response_headers = [*self._response_headers, *_pairs(message.get("headers"))]
             return not message.get("more_trailers") and self._over(_COMPLETE)
         elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
-            # The server reads the file itself: the body is not seen, and not recorded.
-            self.response_body.limit_bytes = None
+            # The server reads the file itself: what cannot be seen whole is not recorded.
+            if self.response_body.limit_bytes is not None:
+                self.response_body.limit_bytes = None
+                self._response_unseen = True
             return not message.get("more_body") and not self._trailers_follow and self._over(_COMPLETE)
         return False
 
@@ -249,9 +246,6 @@ class Exchange:
 
     def record(self, ended_at: float, weight: int = 1, settings: EventSettings | None = None) -> Record:
         """What happened, as one value. ``ended_at`` is in the unit and of the clock of ``started_at``."""
-        scope = self._scope
-        client = self._client
-        server = scope.get("server")
         status = self._status
         # Every field, in one step: a NamedTuple's own constructor takes three times as long.
         return Record._make(
@@ -260,14 +254,14 @@ class Exchange:
                 self._started_at,
                 ended_at,
                 self._method,
-                scope.get("scheme", "http"),
-                scope.get("http_version", "1.1"),
+                self._scheme,
+                self._http_version,
                 self._path,
-                scope.get("raw_path"),
+                self._raw_path,
                 self._root_path,
-                scope.get("query_string", b""),
-                server and tuple(server),
-                client and tuple(client),
+                self._query_string,
+                self._server,
+                self._client,
                 _pairs(self._request_headers),
                 self.request_body.content(),
                 self.request_body.size,
@@ -282,6 +276,7 @@ class Exchange:
                 weight,
                 self.blocked_by,
                 settings,
+                self._response_unseen,
             )
         )
 
@@ -289,6 +284,14 @@ class Exchange:
         self._ending = ending
         self.finished = True
         return True
+
+
+def _own(headers: Any) -> Any:
+    """Headers as they are now. An iterator stays: it can be read only once, by those whom it is meant for."""
+    if type(headers) is list:
+        # Nearly always, and asking for an abstract class takes longer than the copy.
+        return headers.copy()
+    return headers if headers is None or isinstance(headers, Iterator) else list(headers)
 
 
 def _pairs(headers: Iterable[Iterable[bytes]] | None) -> list[Any]:

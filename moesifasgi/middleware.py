@@ -4,8 +4,10 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import CO_COROUTINE
 from logging import DEBUG, ERROR
 from time import time
+from types import FrameType
 from typing import Any
 
 from moesifasgi.channel.registry import channel_for
@@ -13,7 +15,7 @@ from moesifasgi.enforcement.call import Call
 from moesifasgi.enforcement.governor import Governor
 from moesifasgi.enforcement.in_force import policy_in_force
 from moesifasgi.errors import SettingsError
-from moesifasgi.exchange import Exchange, Message, Scope
+from moesifasgi.exchange import Exchange, Message, Scope, message_as_seen
 from moesifasgi.lifespan import Lifespan
 from moesifasgi.policy.policy import NO_POLICY, Policy
 from moesifasgi.quiet import logger, say
@@ -22,6 +24,7 @@ from moesifasgi.settings import SamplingOrder, Settings
 from moesifasgi.transaction_id import new_transaction_id
 from moesifasgi.updates import Updates
 
+_ASGI_ARGUMENTS = ("scope", "receive", "send")
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -50,7 +53,7 @@ class MoesifMiddleware(Updates):
         try:
             self._recorder = self._configured(settings if settings is not None else {})
         except SettingsError as fault:
-            if not _built_on_the_first_call():
+            if not _built_by_a_running_application():
                 raise
             self._fault = fault
         super().__init__(self._recorder)
@@ -186,8 +189,9 @@ class _Tap(Exchange):
         try:
             if message["type"] == "http.response.start":
                 message = self.starting(message, identified=self._recorder.identifies)
+            seen = message_as_seen(message)
         except Exception:  # noqa: BLE001  (not a message: the server has to say so)
-            pass
+            seen = message
         try:
             await self._send(message)
         except OSError:
@@ -197,7 +201,7 @@ class _Tap(Exchange):
         # After the server took it: the exchange ends with the last byte, not with what the application
         # does after it (background tasks).
         try:
-            if self.sent(message) and (rest := self._recorder.finish(self)) is not None:
+            if self.sent(seen) and (rest := self._recorder.finish(self)) is not None:
                 await rest
         except Exception as error:  # noqa: BLE001  (as above)
             self._recorder.abandon(self, error)
@@ -219,11 +223,16 @@ def _is_cancellation(error: BaseException | None) -> bool:
     return isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception | None)
 
 
-def _built_on_the_first_call() -> bool:
-    """Whether Starlette is building its middlewares, which it does with the server's first message."""
-    frame = sys._getframe(1)
-    while (outer := frame.f_back) is not None:
-        if outer.f_code.co_name == "build_middleware_stack":
-            return True
-        frame = outer
-    return False
+def _built_by_a_running_application() -> bool:
+    """Whether an ASGI application makes this middleware while it is being called, not a person's own code.
+
+    Starlette does with the server's first message. The nearest coroutine is then the application's own call,
+    known by the arguments that ASGI names; for a person it is none, or one of theirs (a lifespan, a handler).
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and not frame.f_code.co_flags & CO_COROUTINE:
+        frame = frame.f_back
+    if frame is None:
+        return False
+    code = frame.f_code
+    return code.co_varnames[: code.co_argcount][-3:] == _ASGI_ARGUMENTS

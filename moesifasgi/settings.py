@@ -330,7 +330,8 @@ class InterpretationSettings:
     """Your API's version, stored with each event."""
     trusted_proxies: tuple[str, ...] | None = _setting("TRUSTED_PROXIES", None, _list_of(_NETWORKS))
     """Networks whose forwarding headers are believed. If not set, anyone's are, in the order of the published
-    package; an empty list believes none.
+    package; an empty list believes none. Hops are those of X-Forwarded-For, or of Forwarded where that is
+    absent: let the outermost proxy write one and remove the other.
     """
 
 
@@ -383,7 +384,9 @@ class HookSettings:
     mask_event_model: Hook | None = _setting("MASK_EVENT_MODEL", None, _FUNCTION)
     """`(event)` → the `EventModel` without what must not leave the process."""
     timeout_s: float = _setting("HOOK_TIMEOUT", 0.75, _number(0.001, 60))
-    """Seconds that the asynchronous functions have for one event, together."""
+    """Seconds that the asynchronous functions have for one event, together; also the limit for reading a body
+    ahead for a governance rule.
+    """
 
 
 @dataclass(frozen=True, slots=True)

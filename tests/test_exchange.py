@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from moesifasgi.body_tap import BodyTap
 from moesifasgi.event.record import Ending, Record
-from moesifasgi.exchange import BodyTap, Exchange
+from moesifasgi.exchange import Exchange, message_as_seen
 
 ID = "0b9a2d4e-0000-4000-8000-000000000001"
 Message = dict[str, Any]
@@ -97,6 +98,24 @@ def test_a_response_is_over_with_its_last_message_and_not_before(
     assert record.error is None
 
 
+FROM_A_FILE = {
+    "a path": (exchange_of, [PATHSEND], True),
+    "descriptors": (exchange_of, [{**ZEROCOPY, "more_body": True}, ZEROCOPY], True),
+    "a part of it": (exchange_of, [body(b"part", more=True), PATHSEND], True),
+    "bytes": (exchange_of, [body(b"all")], False),
+    "not to be recorded": (lambda: exchange_of(None), [PATHSEND], False),
+    "HEAD": (lambda: exchange_of(method="HEAD"), [PATHSEND], False),
+}
+
+
+@pytest.mark.parametrize(("made", "messages", "unseen"), FROM_A_FILE.values(), ids=FROM_A_FILE.keys())
+def test_a_body_that_the_server_reads_itself_is_said_to_be_unseen(made: Any, messages: Any, unseen: bool):
+    exchange = made()
+    sent(exchange, start(), *messages)
+
+    assert exchange.record(2.0).response_unseen is unseen
+
+
 def test_what_comes_after_the_end_changes_nothing():
     exchange = exchange_of()
     sent(exchange, start(200), body(b"all"))
@@ -165,6 +184,77 @@ def test_a_mount_that_rewrites_the_scope_does_not_change_the_record():
     assert (record.root_path, record.path) == ("/proxy", "/proxy/api/users")
 
 
+def test_whatever_an_application_writes_into_the_scope_the_record_has_what_the_server_gave():
+    """A middleware inside that rewrites URLs, or adds a credential of its own, is not the client."""
+    shared = scope()
+    expected = Exchange(scope(), ID, 1.0, 10, 10).record(2.0)
+    exchange = Exchange(shared, ID, 1.0, 10, 10)
+    shared["headers"].append((b"authorization", b"Bearer internal"))
+    shared |= {
+        "raw_path": b"/new",
+        "query_string": b"added=internal",
+        "scheme": "http",
+        "http_version": "2",
+        "method": "GET",
+        "server": ("internal", 1),
+        "client": ("internal", 2),
+    }
+
+    assert exchange.record(2.0) == expected
+
+
+@pytest.mark.parametrize("address", ["client", "server"])
+def test_an_address_that_is_a_list_is_copied(address: str):
+    shared = scope(**{address: ["192.0.2.7", 1]})
+    exchange = Exchange(shared, ID, 1.0, 10, 10)
+    shared[address][0] = "internal"
+
+    assert getattr(exchange.record(2.0), address) == ("192.0.2.7", 1)
+
+
+def test_request_headers_that_can_be_read_once_are_left_to_the_application():
+    headers = iter([(b"a", b"1"), (b"b", b"2")])
+    exchange = exchange_of(headers=headers)
+
+    assert next(headers) == (b"a", b"1")
+    assert exchange.record(2.0).request_headers == [(b"b", b"2")]
+
+
+@pytest.mark.parametrize("identified", [True, False])
+def test_what_lies_outside_does_not_change_what_was_seen(identified: bool):
+    """A compressing middleware outside adds headers to the same list, a footer says that more follows."""
+    exchange = exchange_of()
+    messages = [
+        start(200, [(b"a", b"1")], trailers=True),
+        body(b"own"),
+        {**TRAILERS, "headers": [(b"t", b"1")]},
+    ]
+    over = []
+    for message in messages:
+        is_start = message["type"] == "http.response.start"
+        passed = exchange.starting(message, identified=identified) if is_start else message
+        seen = message_as_seen(passed)
+        for name in ("headers", "body"):
+            if name in passed:
+                passed[name] += type(passed[name])(
+                    [(b"added", b"outside")] if name == "headers" else b"outside"
+                )
+        passed |= {
+            "status": 500,
+            "more_body": True,
+            "more_trailers": True,
+            "trailers": False,
+            "type": "other",
+        }
+        over.append(exchange.sent(seen))
+
+    record = exchange.record(2.0)
+    own = [(b"x-moesif-transaction-id", ID.encode())] if identified else []
+    assert over == [False, False, True]
+    assert (record.status, record.response_body) == (200, b"own")
+    assert record.response_headers == [(b"a", b"1"), *own, (b"t", b"1")]
+
+
 def test_duplicate_headers_are_kept_in_order():
     """A12: one of two Set-Cookie headers was lost."""
     cookies = [(b"set-cookie", b"a=1"), (b"x", b"y"), (b"set-cookie", b"b=2")]
@@ -206,6 +296,13 @@ def test_the_id_is_added_to_a_copy_of_the_message():
     assert identified["headers"] == [(b"a", b"1"), (b"x-moesif-transaction-id", ID.encode())]
     assert original == start(200, [(b"a", b"1")])
     assert exchange.starting(original, identified=False) is original
+
+
+@pytest.mark.parametrize("name", [b"x-moesif-transaction-id", b"X-Moesif-Transaction-Id"])
+def test_an_applications_own_id_gets_no_second_one_beside_it(name: bytes):
+    own = [(name, b"theirs")]
+
+    assert exchange_of().starting(start(200, own), identified=True)["headers"] == own
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """One connection to a shipper, seen from the worker: whole frames in, as much as the kernel takes out."""
 
+import contextlib
 import socket
 from collections.abc import Sequence
 
@@ -31,7 +32,9 @@ class Link:
         self._pending = b""
         self.broken = False
         connected.settimeout(HANDSHAKE_TIMEOUT_S)
-        connected.sendall(frame(encode(hello)))
+        # Who is refused at once may find the connection closed; what was said before can still be read.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connected.sendall(frame(encode(hello)))
         self.welcome = self._await_welcome()
         connected.setblocking(False)
 

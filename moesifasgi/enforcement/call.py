@@ -2,22 +2,19 @@
 run they are made of the scope, after it of the Record.
 """
 
-from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from moesifasgi.event.body import IN_THE_WORKER, stored_body
+from moesifasgi.enforcement.body import body_value
 from moesifasgi.event.build import is_unread
 from moesifasgi.event.client_ip import client_ip
 from moesifasgi.event.event_settings import EventSettings
-from moesifasgi.event.headers import flat_headers, media_type
+from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.identity import user_id_from
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Scope
 from moesifasgi.policy.facts import MAX_SEARCHING_S, Facts
-
-GRAPHQL = "application/graphql"
-"""A body of this type is the query itself; in any other the query is a field."""
+from moesifasgi.policy.identity import Identity
 
 
 class Caller:
@@ -27,7 +24,7 @@ class Caller:
     garbage collector.
     """
 
-    __slots__ = ("_client", "_flat", "_pairs", "_settings", "_user")
+    __slots__ = ("_client", "_flat", "_pairs", "_repeats", "_settings", "_user")
 
     def __init__(
         self, pairs: Iterable[Any] | None, client: Sequence[object] | None, settings: EventSettings
@@ -37,22 +34,37 @@ class Caller:
         self._client = client
         self._settings = settings
         self._flat: dict[str, str] | None = None
+        self._repeats = False
         self._user: tuple[str | None] | None = None
 
     def headers(self) -> dict[str, str]:
         """Flat; see ``flat_headers``, also for what it raises."""
         if self._flat is None:
-            self._flat = flat_headers(list(self._pairs or ()))
+            pairs = list(self._pairs or ())
+            self._flat = flat_headers(pairs)
+            self._repeats = len(self._flat) < len(pairs)
         return self._flat
 
-    def header(self, name: str) -> str | None:
-        return self.headers().get(name)
+    def header(self, name: str) -> str | tuple[str, ...] | None:
+        """A field's value. One that comes more than once: all of it joined, then each value alone."""
+        joined = self.headers().get(name)
+        if joined is None or not self._repeats:
+            return joined
+        values = self.values(name)
+        return joined if len(values) == 1 else (joined, *values)
+
+    def values(self, name: str) -> list[str]:
+        """A field's values in their order, each as it came."""
+        raw = name.encode("latin-1", "replace")
+        return [value.decode("latin-1") for found, value in self._pairs or () if found.lower() == raw]
 
     def ip_address(self) -> str | None:
         return client_ip(self.headers(), self._client, self._settings.trusted_proxies)
 
-    def user_id(self) -> str | None:
-        """By the authorization header."""
+    def user(self, answered: Identity = None) -> Identity:
+        """Whom IDENTIFY_USER ``answered``; where that says nobody, the authorization header is asked."""
+        if answered is not None:
+            return answered
         if self._user is None:
             settings = self._settings
             found = user_id_from(
@@ -95,26 +107,15 @@ class Call:
     def see_body(self, raw: bytes) -> None:
         """The whole request body is here."""
         caller = self.caller
-        self.facts.see_body(lambda: body_value(raw, caller.headers()))
+        self.facts.see_body(
+            lambda: body_value(raw, caller.headers(), next(iter(caller.values("content-type")), ""))
+        )
 
 
 def is_whole(record: Record, headers: Mapping[str, str]) -> bool:
     """Whether what was captured of the request body is all of it. ``headers`` are the request's, flat."""
     kept = len(record.request_body or b"")
     return kept == record.request_body_size and not is_unread(record, headers)
-
-
-def body_value(raw: bytes, headers: dict[str, str]) -> object:
-    """What conditions on the body look into: a JSON value, a form's fields or the text of a GraphQL query.
-
-    None where it is nothing of that, or would cost the event loop too much (``IN_THE_WORKER``).
-    """
-    body = stored_body(raw, headers, bounds=IN_THE_WORKER)
-    if body is None:
-        return None
-    if media_type(headers.get("content-type", ""))[0] == GRAPHQL and body.transfer_encoding == "base64":
-        return b64decode(body.content).decode("utf-8", "replace") if body.undecoded is None else None
-    return body.content if isinstance(body.content, (dict, list)) else None
 
 
 def _facts(method: object, path: object, root_path: object, caller: Caller) -> Facts:

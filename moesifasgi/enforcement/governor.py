@@ -10,7 +10,7 @@ from functools import partial
 
 from moesifasgi.channel import Channel
 from moesifasgi.enforcement.call import Call
-from moesifasgi.enforcement.read_ahead import ReadAhead
+from moesifasgi.enforcement.timed_read import TimedRead
 from moesifasgi.exchange import NOT_ASKED, Answered, Exchange, Message, Scope
 from moesifasgi.policy.governance import Block, Governance, Verdict
 from moesifasgi.policy.identity import Identity
@@ -58,40 +58,54 @@ class Governor:
         send: Send,
     ) -> None:
         verdict: Verdict | None = None
-        user_id: Identity = None
-        company_id: Identity = None
-        body: bytes | None = None
+        reading: TimedRead | None = None
         try:
             call.decide_anew()
             if governance.wants_body(call.facts):
-                ahead = ReadAhead(receive)
-                receive = ahead.receive
-                body = await self._body(call, ahead)
-            if governance.by_user or governance.by_company:
-                user_id, company_id = answered = await self._answered(governance, scope, body)
-                if exchange is not None:
-                    exchange.identified = answered
-            if governance.by_user and user_id is None:
-                # As for an event: where IDENTIFY_USER says nobody, the authorization header is asked.
-                user_id = call.caller.user_id()
-            verdict = governance.decide(call.facts, user_id, company_id)
+                reading = TimedRead(receive)
+                receive = reading.receive
+            verdict = await self._verdict(governance, call, exchange, scope, reading)
         except Exception as error:  # noqa: BLE001  (nothing is decided, so nothing is enforced)
             self._failed(error)
-        if verdict is None:
-            await app(scope, receive, send)
-        elif verdict.block is not None:
-            if exchange is not None:
-                exchange.blocked_by = verdict.block.rule_id
-            await self._refuse(verdict.block, scope, send)
-        else:
-            await app(scope, receive, partial(self._send_with, verdict.headers, send))
+        try:
+            if verdict is None:
+                await app(scope, receive, send)
+            elif verdict.block is not None:
+                if exchange is not None:
+                    exchange.blocked_by = verdict.block.rule_id
+                await self._refuse(verdict.block, scope, send)
+            else:
+                await app(scope, receive, partial(self._send_with, verdict.headers, send))
+        finally:
+            if reading is not None:
+                reading.close()
 
-    async def _body(self, call: Call, ahead: ReadAhead) -> bytes | None:
-        """The whole body, for the rules to see, if it is not too long for that."""
-        announced = call.caller.header("content-length") or ""
+    async def _verdict(
+        self,
+        governance: Governance,
+        call: Call,
+        exchange: Exchange | None,
+        scope: Scope,
+        reading: TimedRead | None,
+    ) -> Verdict | None:
+        """What the rules say; ``reading`` is None where none looks at the body."""
+        user_id: Identity = None
+        company_id: Identity = None
+        body = None if reading is None else await self._body(call, reading)
+        if governance.by_user or governance.by_company:
+            user_id, company_id = answered = await self._answered(governance, scope, body)
+            if exchange is not None:
+                exchange.identified = answered
+        if governance.by_user:
+            user_id = call.caller.user(user_id)
+        return governance.decide(call.facts, user_id, company_id)
+
+    async def _body(self, call: Call, reading: TimedRead) -> bytes | None:
+        """The whole body, for the rules to see, if it is not too long for that and comes in time."""
+        announced = call.caller.headers().get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > self._limit_bytes:
             return None
-        body = await ahead.body(self._limit_bytes)
+        body = await reading.body(self._limit_bytes, self._timeout_s)
         if body is not None:
             call.see_body(body)
         return body

@@ -14,11 +14,21 @@ MAX_MESSAGES = 10_000
 class ReadAhead:
     """Stands in the application's ``receive``: first what was read already, as it came, then the server's."""
 
-    __slots__ = ("_messages", "_receive")
+    __slots__ = ("_is_stopped", "_messages", "_receive")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._messages: deque[Message] = deque()
+        self._is_stopped = False
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether there are some that the application has not had."""
+        return bool(self._messages)
+
+    def stop(self) -> None:
+        """Read no more than the message that is waited for."""
+        self._is_stopped = True
 
     async def body(self, limit_bytes: int) -> bytes | None:
         """The whole body. None if it is longer than the limit, or the client leaves before its end."""
@@ -27,7 +37,7 @@ class ReadAhead:
         while size <= limit_bytes and len(self._messages) < MAX_MESSAGES:
             message = await self._receive()
             self._messages.append(message)
-            if message.get("type") != "http.request":
+            if self._is_stopped or message.get("type") != "http.request":
                 return None
             part = message.get("body") or b""
             size += len(part)

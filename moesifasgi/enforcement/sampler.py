@@ -51,16 +51,14 @@ class Sampler:
         """The rate by what is known before the application runs; without ``sampling`` the settings alone."""
         if sampling is None or sampling.everything:
             return self.own_rate
-        user_id = call.caller.user_id() if sampling.by_user else None
+        user_id = call.caller.user() if sampling.by_user else None
         return self.own_rate * sampling.rate(call.facts, user_id, None) / 100
 
     def rate_after(self, sampling: Sampling, record: Record) -> float:
         """The dashboard's rate for what has ended."""
         call = Call.of_record(record, self._event_settings)
-        user_id = record.user_id
-        if user_id is None and sampling.by_user:
-            user_id = call.caller.user_id()
-        return sampling.rate(call.facts, user_id or None, record.company_id)
+        user_id = call.caller.user(record.user_id) if sampling.by_user else None
+        return sampling.rate(call.facts, user_id, record.company_id)
 
     def keeps(self, rate: float) -> bool:
         """Toss for it."""

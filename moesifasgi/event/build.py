@@ -6,7 +6,8 @@ wrote cannot make it raise, nor make the event something that a strict encoder o
 Where an event shows less than what happened, it says so in its metadata under ``moesif``:
 
     request_body, response_body   cut_at_bytes and size_bytes, read_bytes (the application left the rest
-                                  unread), undecoded (why a content coding is still on it, or too_large)
+                                  unread), undecoded (why a content coding is still on it, or too_large),
+                                  unseen (the server read it from a file by itself)
     ending, error                 how an exchange ended that did not complete, and the exception's class
     cut                           the shipper's word on an event that was too large without its bodies
 """
@@ -16,7 +17,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from moesifasgi.event.body import UNBOUNDED, Bounds, stored_body
+from moesifasgi.event.body import IN_THE_SHIPPER, Bounds, stored_body
 from moesifasgi.event.client_ip import client_ip
 from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.fields import check_fields
@@ -42,7 +43,7 @@ def build_event(record: Record) -> dict[str, Any]:
     return build_noted(record)[0]
 
 
-def build_noted(record: Record, bounds: Bounds = UNBOUNDED) -> tuple[dict[str, Any], Notes]:
+def build_noted(record: Record, bounds: Bounds = IN_THE_SHIPPER) -> tuple[dict[str, Any], Notes]:
     """``build_event``, and its notes as they are before the user's own metadata is laid over them."""
     check_fields(record)
     settings = EventSettings.from_wire(record.settings)
@@ -110,6 +111,8 @@ def _response(record: Record, notes: Notes, bounds: Bounds) -> dict[str, Any] | 
         response |= _body(record.response_body, record.response_body_size, headers, note, bounds)
         if note:
             notes["response_body"] = note
+    elif record.response_unseen:
+        notes["response_body"] = {"unseen": True}
     return response
 
 

@@ -2,15 +2,19 @@
 
 Without ``trusted_proxies`` the headers are believed in the order of the published package, which anyone can
 abuse to pose as another address, but never to make something else of it. With them, only what a trusted hop
-says is believed, and the walk ends at the first address that is not one of ours.
+says is believed, and the walk ends at the first address that is not one of ours. The hops are those of
+X-Forwarded-For, or of Forwarded where that is absent; no other header is looked at, for none shows who wrote
+it. A proxy writes one of the two, and has to remove the other: what it lets pass cannot be told from its own.
 
 Addresses come out normalised: no port, brackets or zone, IPv6 compressed, IPv4-mapped IPv6 as IPv4.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from moesifasgi.event.headers import parameters
 
 FORWARDING_HEADERS = (
     "x-client-ip",
@@ -30,7 +34,6 @@ _MAX_ADDRESS_CHARACTERS = 80
 """An IPv6 address with brackets, zone and port is shorter; what is longer is no address, and not cached."""
 _CACHED_ADDRESSES = 4096
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", re.ASCII)
-_FORWARDED_PAIR = re.compile(r'([^\s;="]+)=(?:"([^"]*)"|([^\s;"]*))')
 
 Network = IPv4Network | IPv6Network
 
@@ -80,33 +83,22 @@ def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 def _first_named(headers: Mapping[str, str]) -> str | None:
     """The leftmost valid address of the first header that has one."""
     for name in [name for name in FORWARDING_HEADERS if name in headers]:
-        found = _first_valid(_hops(name, headers[name])[:MAX_HOPS])
-        if found is not None:
-            return found
+        for element in headers[name].split(",", MAX_HOPS)[:MAX_HOPS]:
+            address = parsed_address(_hop(name, element))
+            if address is not None:
+                return address
     return None
 
 
-def _first_valid(hops: Iterable[str]) -> str | None:
-    return next((address for hop in hops if (address := parsed_address(hop)) is not None), None)
-
-
-def _hops(name: str, value: str) -> list[str]:
-    """The header's hops as they stand, from the client on."""
-    hops = value.split(",")
-    return [_forwarded_for(hop) for hop in hops] if name == "forwarded" else hops
-
-
-def _forwarded_for(element: str) -> str:
-    """Whom one element of RFC 7239 names; empty where it names nobody.
+def _hop(name: str, element: str) -> str:
+    """Whom one element of a header names: the whole of it, but for RFC 7239's; empty where that is nobody.
 
     No address or name of a host holds a comma, so an element with half a quoted text was made to hide one.
     """
-    if "=" not in element:
+    if name != "forwarded" or "=" not in element:
         return element
-    if element.count('"') % 2:
-        return ""
-    pairs = _FORWARDED_PAIR.findall(element)
-    return next((quoted or token for name, quoted, token in pairs if name.lower() == "for"), "")
+    found, whole = parameters(element)
+    return found.get("for", "") if whole else ""
 
 
 def _behind_proxies(headers: Mapping[str, str], peer: str | None, proxies: tuple[str, ...]) -> str | None:
@@ -116,12 +108,12 @@ def _behind_proxies(headers: Mapping[str, str], peer: str | None, proxies: tuple
     ends the walk, for nobody can say what stands before it.
     """
     name = "x-forwarded-for" if "x-forwarded-for" in headers else "forwarded"
-    hops = _hops(name, headers.get(name, ""))
+    elements = headers.get(name, "").rsplit(",", MAX_HOPS)[-MAX_HOPS:]
     nearest = peer
-    for hop in hops[: -MAX_HOPS - 1 : -1]:
+    for element in reversed(elements):
         if nearest is not None and not _is_trusted(nearest, proxies):
             break
-        address = parsed_address(hop)
+        address = parsed_address(_hop(name, element))
         if address is None:
             break
         nearest = address

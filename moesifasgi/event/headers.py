@@ -7,13 +7,21 @@ linear time on them.
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import islice
 
 from moesifasgi.event.record import Headers
 
 _MAX_VALUE_CHARACTERS = 1024
 """How much of a value is searched for parameters; RFC 7578 forms and charsets need far less."""
-_PARAMETER = re.compile(r';\s*([\w.!#$&*+^`-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.ASCII)
-_ESCAPED = re.compile(r"\\(.)")
+_MAX_PARAMETERS = 10
+"""What is written has two or three."""
+_PARAMETER = re.compile(
+    r'\s*+(?:([^\s;="]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;"]*+)))?\s*+(?:;|\Z)|([^;]*+(?:;|\Z))',
+    re.ASCII | re.DOTALL,
+)
+"""To the next semicolon: a parameter, nothing, or (last group) neither. Possessive, so that it is linear."""
+_ESCAPED = re.compile(r'\\(["\\])')
+"""Of the RFCs' quoted pairs only those that are needed: to browsers any other backslash stands for itself."""
 
 
 def flat_headers(headers: Headers) -> dict[str, str]:
@@ -42,7 +50,23 @@ def media_type(value: str) -> tuple[str, Mapping[str, str]]:
 
 @lru_cache(maxsize=256)
 def _media_type(value: str) -> tuple[str, Mapping[str, str]]:
+    declared, _, rest = value.partition(";")
+    return declared.strip().lower(), parameters(rest)[0]
+
+
+def parameters(text: str) -> tuple[dict[str, str], bool]:
+    """``a=1; B="2"`` by name in lower case, a name's first; and whether ``text`` was nothing but that.
+
+    What is no parameter is passed over, up to the next semicolon.
+    """
     found: dict[str, str] = {}
-    for name, quoted, token in _PARAMETER.findall(value):
-        found.setdefault(name.lower(), token or _ESCAPED.sub(r"\1", quoted))
-    return value.partition(";")[0].strip().lower(), found
+    whole, end = True, 0
+    for parameter in islice(_PARAMETER.finditer(text[:_MAX_VALUE_CHARACTERS]), _MAX_PARAMETERS):
+        name, quoted, token, other = parameter.groups()
+        end = parameter.end()
+        if other is not None:
+            whole = False
+        elif name is not None:
+            value = token.rstrip() if quoted is None else _ESCAPED.sub(r"\1", quoted)
+            found.setdefault(name.lower(), value)
+    return found, whole and end == len(text)

@@ -56,7 +56,7 @@ def event_of(answer: object, event: Event) -> Event:
     made: Event = {
         **event,
         "request": _request(answer.request, event["request"]),
-        "direction": answer.direction if answer.direction in DIRECTIONS else event["direction"],
+        "direction": answer.direction if _is_direction(answer.direction) else event["direction"],
         "weight": answer.weight if _is_int(answer.weight, 1) else event["weight"],
         "metadata": jsonable(answer.metadata) if isinstance(answer.metadata, Mapping) else None,
         **{name: _text(getattr(answer, name)) for name in _TEXTS},
@@ -153,6 +153,10 @@ def _is_time(value: object) -> bool:
 
 def _is_int(value: object, least: int) -> bool:
     return type(value) is int and least <= value <= MAX_INT
+
+
+def _is_direction(value: object) -> bool:
+    return isinstance(value, str) and value in DIRECTIONS
 
 
 def _is_base64(body: object) -> bool:

@@ -77,6 +77,8 @@ class Record(NamedTuple):
     blocked_by: str | None = None
     settings: EventSettings | None = None
     """None: the defaults. As it comes from the wire it is an array (``EventSettings.from_wire``)."""
+    response_unseen: bool = False
+    """Whether the response's body is left out because the server read it from a file by itself."""
 
     @classmethod
     def from_wire(cls, fields: object) -> "Record":

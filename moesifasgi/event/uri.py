@@ -6,7 +6,7 @@ stays as it is) or left out: the result is always ASCII text with a scheme, a ho
 
 import re
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from moesifasgi.event.client_ip import parsed_address
 from moesifasgi.event.record import Record
@@ -73,8 +73,11 @@ def _path(record: Record) -> str:
     root = record.root_path.strip("/")
     if not root:
         return path
-    prefix = "/" + quote(root, safe=_PATH_SAFE, errors="replace")
-    return path if path == prefix or path.startswith(prefix + "/") else prefix + path
+    # A client may encode more than it must, and a server may be told of a root that is encoded already.
+    for whole in (path, unquote(path)):
+        if whole == f"/{root}" or whole.startswith(f"/{root}/"):
+            return path
+    return f"/{quote(root, safe=_PATH_SAFE, errors='replace')}{path}"
 
 
 def _quoted(raw: bytes, safe: str) -> str:

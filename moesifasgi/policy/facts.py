@@ -9,18 +9,22 @@
     response.status                 known only after the application has answered
 
 A path that is none of these has no value, so nothing matches it. Text, numbers and booleans of a body are
-compared as JavaScript writes them; null, lists and objects have no text. A value that is there but empty is
-searched like any other.
+compared as JavaScript writes them; null and objects have no text. A value that is there but empty is searched
+like any other.
+
+What comes more than once (a header, a field of a form, a list in a body, a field in the objects of a body
+that is a list) is looked at joined and one by one: it is enough that one of these matches.
 """
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from typing import Final, Literal, TypeAlias
 
-from moesifasgi.policy.text import text_of
+from moesifasgi.policy.text import is_list, text_of
 
-MAX_SEARCHING_S: Final = 0.010
-"""What all the searches of one call that need a time limit may take together."""
+MAX_SEARCHING_S: Final = 0.020
+"""What all the searches of one decision may take together, but for quick ones in short texts."""
 
 _BODY = "request.body."
 _HEADER = "request.headers."
@@ -38,10 +42,33 @@ UNSEEN: Final = _Unseen.UNSEEN
 Value: TypeAlias = str | Unseen | None
 
 
+class Several(str):
+    """A value that comes more than once: the joined text, which has ``texts``: itself and each value.
+
+    It says that it is longer than any text, so that the one question that is asked of every text, whether it
+    is short, leads away from the quick way; the usual single text pays nothing for it.
+    """
+
+    __slots__ = ("texts",)
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, texts: tuple[str, ...]) -> "Several":
+        """The first of ``texts`` is the joined one."""
+        made = cls(texts[0])
+        made.texts = texts
+        return made
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+
 class Facts:
     """The values of one call; each is computed once, when it is first asked for.
 
-    ``body`` gives the decoded body (or None if it cannot be decoded); None instead of it: not read (yet).
+    ``header`` gives the text of a header by its name in lower case; for one that comes more than once a tuple
+    of the joined text and each value. ``body`` gives the decoded body (or None if it cannot be decoded); None
+    instead of it: not read (yet).
     """
 
     __slots__ = (
@@ -61,7 +88,7 @@ class Facts:
         verb: str,
         route: str,
         ip_address: Callable[[], str | None],
-        header: Callable[[str], str | None],
+        header: Callable[[str], str | tuple[str, ...] | None],
         body: Callable[[], object] | None = None,
         status: int | None = None,
     ) -> None:
@@ -96,7 +123,8 @@ class Facts:
         if path.startswith(_BODY):
             return UNSEEN if self._body is None else self._in_body(path.removeprefix(_BODY), self._body)
         if path.startswith(_HEADER):
-            return self._header(path.removeprefix(_HEADER).lower())
+            found = self._header(path.removeprefix(_HEADER).lower())
+            return Several.of(found) if isinstance(found, tuple) else found
         match path:
             case "request.verb":
                 return self._verb
@@ -114,7 +142,10 @@ class Facts:
         self._body = lambda: decoded
         if isinstance(decoded, str) and field == "query":
             return decoded
-        return text_of(_at(decoded, field))
+        texts = tuple(_texts_at(decoded, field))
+        if len(texts) > 1:
+            return Several.of((", ".join(texts), *texts))
+        return texts[0] if texts else None
 
 
 def is_known(path: str) -> bool:
@@ -125,6 +156,15 @@ def is_known(path: str) -> bool:
 def is_of_body(path: str) -> bool:
     """Whether the body must have been read for this."""
     return path.startswith(_BODY)
+
+
+def _texts_at(body: object, field: str) -> Iterator[str]:
+    """One, as a rule; more where there is a list. A body that is a list is a batch, as of GraphQL."""
+    for root in body if is_list(body) else (body,):
+        value = _at(root, field)
+        for each in value if is_list(value) else (value,):
+            if (text := text_of(each)) is not None:
+                yield text
 
 
 def _at(value: object, field: str) -> object:

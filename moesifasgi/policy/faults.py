@@ -16,9 +16,14 @@ class Faults:
 
     def add(self, line: str) -> None:
         if len(self._lines) < MAX_LINES - 1:
-            self._lines.append(_printable(line)[:MAX_CHARACTERS])
+            self._lines.append(_printable(line))
         else:
             self._unsaid += 1
+
+    def add_once(self, line: str) -> None:
+        """For what is wrong with more than one rule."""
+        if _printable(line) not in self._lines:
+            self.add(line)
 
     def lines(self) -> tuple[str, ...]:
         rest = (f"and {self._unsaid} more",) if self._unsaid else ()

@@ -16,8 +16,9 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SERVERS_OWN = frozenset(
     {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+    | {"date", "server", "x-moesif-transaction-id"}
 )
-"""How a message is framed is for the server to say."""
+"""How a message is framed is for the server to say, and what it adds of its own would be there twice."""
 
 
 class Block(NamedTuple):

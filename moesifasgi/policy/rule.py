@@ -55,8 +55,9 @@ def compile_rule(rule: object, number: int, conditions: Conditions, faults: Faul
     if kind not in ("regex", "user", "company"):
         faults.add(f"{owner}: its type should be regex, user or company")
         return None
+    not_matching = _not_matching(rule.get("applied_to"), owner, faults)
     entries = conditions.entries(rule.get("regex_config"), owner)
-    if entries is None:
+    if entries is None or not_matching is None:
         return None
     if any(condition.path == "response.status" for entry in entries for condition in entry):
         faults.add(f"{owner}: a rule decides before there is a response, so it cannot look at its status")
@@ -65,7 +66,7 @@ def compile_rule(rule: object, number: int, conditions: Conditions, faults: Faul
         rule_id=rule_id,
         entries=entries,
         tests=[row(entry, True) for entry in entries],
-        not_matching=rule.get("applied_to") == "not_matching",
+        not_matching=not_matching,
         unidentified=flag(rule, "applied_to_unidentified", owner, faults),
         variables=_variables(rule),
         answer=Answer(rule, rule_id, owner, faults),
@@ -104,6 +105,17 @@ class Cohorts:
         for rule in matching(self._outsiders, facts):
             if rule not in memberships:
                 yield rule, NO_VALUES
+
+
+def _not_matching(applied_to: object, owner: str, faults: Faults) -> bool | None:
+    """None: it does not say to whom it applies. To guess could block everybody but those it is meant for."""
+    if applied_to is None:
+        return False
+    known = {"matching": False, "not_matching": True}
+    found = known.get(applied_to.lower()) if isinstance(applied_to, str) else None
+    if found is None:
+        faults.add(f"{owner}: its applied_to should be matching or not_matching")
+    return found
 
 
 def _variables(rule: Mapping[str, Any]) -> frozenset[str]:

@@ -9,30 +9,15 @@ bounded quantifier, an alternation) multiplies the factor. A repeated group with
 reference, cost exponentially more: they are *explosive*. What is not understood counts as explosive too.
 """
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-_TOKEN: Final = re.compile(
-    r"""
-      (?P<comment>    \(\?\#[^)]*\) )
-    | (?P<flags>      \(\?[aiLmsux]+\) )
-    | (?P<strange>    \(\?\( | \(\?P= | \(\?[aiLmsux]*(?:x|-)[aiLmsux-]*: | \\[1-9] )
-    | (?P<lookaround> \(\?<?[=!] )
-    | (?P<open>       \( (?: \? (?: P<\w+> | > | [aiLmsu]*: ) )? )
-    | (?P<close>      \) )
-    | (?P<bar>        \| )
-    | (?P<quantifier> (?: [*+?] | \{(?=[\d,])\d*,?\d*\} ) [?+]? )
-    | (?P<atom>       \\. | \[\^?\]?(?:\\.|[^\]\\])*\] | . )
-    """,
-    re.DOTALL | re.VERBOSE,
-)
-_ESCAPED_OR_BRACKET = re.compile(r"(\\.)|\[", re.DOTALL)
-_ANYTHING = (".*", ".*?")
+from moesifasgi.policy.pattern import TOKEN
+
 _UNBOUNDED = -1
 _LETTERS_A_STEP = 100
 """A long pattern takes longer at each place of the text; this many characters of it count as one step."""
+_REPEATED_A_STEP = 4
+"""The same for letters like ``aaaa`` or ``abab``, which can nearly match at every place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +31,12 @@ class Shape:
     """It may ask what comes later in the text, or where it ends: of a part of a text it could be wrong."""
     pieces: int = 1
     """How many there are when every repeat is written out as often as it has to match."""
+    run: int = 0
+    """The most letters, or what may be one, that stand in a row."""
+
+    def steps(self, characters: int) -> float:
+        """What a search in a text of this length takes at most."""
+        return float(characters) ** self.degree * self.factor
 
     def characters(self, steps: int, most: int) -> int:
         """The longest text, up to ``most``, that is searched within so many steps; 0: none is sure to be."""
@@ -59,46 +50,9 @@ class Shape:
 def shape_of(pattern: str) -> Shape:
     """The shape of a pattern that ``re`` accepts."""
     walk = _Walk()
-    for token in _TOKEN.finditer(pattern):
+    for token in TOKEN.finditer(pattern):
         walk.take(token.lastgroup or "atom", token.group())
     return walk.shape(len(pattern))
-
-
-def without_idle_ends(pattern: str) -> str:
-    """``pattern`` without a ``.*`` at its beginning or end.
-
-    Where only *whether* it is found matters, they do nothing but multiply the time of the search.
-    """
-    tokens = [(match.lastgroup, match.group()) for match in _TOKEN.finditer(pattern)]
-    if any(kind in ("bar", "flags", "strange", "comment") for kind, _ in tokens):
-        return pattern
-    texts = [text for _, text in tokens]
-    while len(texts) >= 2 and "".join(texts[:2]) in _ANYTHING and texts[0] == ".":
-        texts = texts[2:]
-    while _ends_idly(texts):
-        texts = texts[:-2]
-    return "".join(texts)
-
-
-def plain_for_regex(pattern: str) -> str:
-    """``pattern`` so that ``regex`` reads it as ``re`` does.
-
-    ``regex`` takes ``{e<=1}`` for a fuzzy match, stumbles over other braces, as in a GraphQL query, and knows
-    ``[[:alpha:]]``; for ``re`` these are letters.
-    """
-    return "".join(_plain(match.group()) for match in _TOKEN.finditer(pattern))
-
-
-def _plain(token: str) -> str:
-    if token == "{":
-        return r"\{"
-    if token.startswith("[") and len(token) > 1:
-        return "[" + _ESCAPED_OR_BRACKET.sub(lambda found: found[1] or r"\[", token[1:])
-    return token
-
-
-def _ends_idly(texts: Sequence[str]) -> bool:
-    return len(texts) >= 2 and texts[-2] == "." and texts[-1] in ("*", "*?")
 
 
 class _Group:
@@ -112,6 +66,29 @@ class _Group:
         self.pieces = 0
 
 
+class _Atoms:
+    """What stands in a row: how long the longest is, and the longest that repeats itself."""
+
+    __slots__ = ("_repeated", "_row", "count", "repeated", "run")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.run = 0
+        self.repeated = 0
+        self._row: list[str] = []
+        self._repeated = 0
+
+    def add(self, text: str) -> None:
+        self.count += 1
+        self._repeated = self._repeated + 1 if text in self._row[-2:] else 0
+        self._row.append(text)
+        self.run = max(self.run, len(self._row))
+        self.repeated = max(self.repeated, self._repeated)
+
+    def interrupt(self) -> None:
+        self._row = []
+
+
 class _Walk:
     """One walk over the tokens of a pattern."""
 
@@ -120,7 +97,7 @@ class _Walk:
         self._explosive = False
         self._unbounded = 0
         self._choices = 1
-        self._fixed = 1
+        self._atoms = _Atoms()
         self._looks_ahead = False
         self._first: str | None = None
         self._multiline = False
@@ -138,28 +115,35 @@ class _Walk:
                 self._close()
             case "bar":
                 self._open[-1].alternatives += 1
+                self._atoms.interrupt()
             case "quantifier":
                 self._quantify(text)
             case "strange":
                 self._open.append(_Group())
                 self._explosive = True
+                self._atoms.interrupt()
             case "flags":
                 self._explosive |= "x" in text
                 self._multiline |= "m" in text
             case "atom":
                 self._repeats_choice = False
+                self._atoms.add(text)
                 self._add(1)
                 self._looks_ahead |= text in ("$", r"\Z", r"\b", r"\B")
 
     def shape(self, pattern_characters: int) -> Shape:
         self._choices *= self._open[0].alternatives
         fixed_start = self._first in ("^", r"\A") and self._open[0].alternatives == 1 and not self._multiline
+        pieces = sum(group.pieces for group in self._open)
+        repeats = max(1, pieces - self._atoms.count + 1)
+        letters = pattern_characters // _LETTERS_A_STEP + self._atoms.repeated // _REPEATED_A_STEP
         return Shape(
             explosive=self._explosive,
             degree=self._unbounded + (not fixed_start),
-            factor=self._choices * self._fixed * (1 + pattern_characters // _LETTERS_A_STEP),
+            factor=self._choices * repeats * (1 + letters),
             looks_ahead=self._looks_ahead,
-            pieces=sum(group.pieces for group in self._open),
+            pieces=pieces,
+            run=self._atoms.run,
         )
 
     def _add(self, pieces: int) -> None:
@@ -171,7 +155,8 @@ class _Walk:
         self._choices *= group.alternatives
         self._repeats_choice = group.has_choice or group.alternatives > 1
         self._open[-1].has_choice |= self._repeats_choice
-        self._add(group.pieces)
+        # One that is empty, or only looks, is something to repeat too.
+        self._add(max(1, group.pieces))
 
     def _quantify(self, text: str) -> None:
         least, most = _range(text)
@@ -181,7 +166,7 @@ class _Walk:
             self._unbounded += 1
         else:
             self._choices *= max(1, most - least + 1)
-        self._fixed += least if least > 1 else 0
+        self._atoms.interrupt()
         self._add(self._last_pieces * max(0, least - 1))
         self._open[-1].has_choice |= least != most
 

@@ -59,6 +59,8 @@ class Batch:
     entries: tuple[Entry, ...]
     retry: bool = False
     """It was uploaded before as it is, without success."""
+    copied: bool = False
+    """What becomes of it is not the fate of its entries, which keep their place."""
 
     @property
     def bodies(self) -> list[bytes]:

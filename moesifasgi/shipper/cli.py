@@ -1,9 +1,11 @@
 """The command ``moesif-shipper``. One short function a command; each loads what it needs when it runs."""
 
+import contextlib
 import json
 import logging
 import logging.handlers
 import os
+import resource
 import signal
 import sys
 import time
@@ -22,6 +24,8 @@ LOG_BYTES = 1_000_000
 OWNER_WAIT_S = 8.0
 """How long an embedded shipper waits for one that is just leaving to let go of the spool."""
 HEALTHY, UNHEALTHY, NO_SHIPPER = 0, 1, 2
+MAX_FAULT_LINES = 10
+"""Of an application's policy, in the status for people."""
 
 _path = click.Path(path_type=Path)
 _socket_option = click.option(
@@ -193,6 +197,7 @@ def _serve(options: Any) -> None:
 
     # From here on a signal finds handlers: while they are being set up it must not kill halfway.
     signal.signal(signal.SIGTERM, signal.SIG_IGN if options.embedded else signal.SIG_DFL)
+    _allow_descriptors()
     try:
         spool = _owned_spool(options)
     except SpoolInUse as error:
@@ -209,10 +214,20 @@ def _serve(options: Any) -> None:
     daemon.run()
 
 
+def _allow_descriptors() -> None:
+    """As many as the system grants: the usual soft limit is about what the peers alone may hold."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems grant less than their hard limit says.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _owned_spool(options: Any) -> Any:
+    from moesifasgi.shipper.clock import Clock
     from moesifasgi.shipper.spool import SpoolInUse
     from moesifasgi.shipper.spool.sqlite import open_spool
 
+    clock = Clock()
     deadline = time.monotonic() + (OWNER_WAIT_S if options.embedded else 0.0)
     while True:
         try:
@@ -221,6 +236,7 @@ def _owned_spool(options: Any) -> Any:
                 max_bytes=options.spool_max_bytes,
                 min_free_bytes=options.spool_min_free_bytes,
                 durability=options.durability,
+                clock=clock.cautious_wall,
             )
         except SpoolInUse:
             if time.monotonic() >= deadline or _answers(options.socket):
@@ -264,6 +280,9 @@ def _in_words(found: dict[str, Any]) -> str:
         lines.append(f"  application {label}: {entry['state']}, requests {entry['requests']}")
         if (policy := entry["policy"]) is not None:
             lines.append(f"    policy: {policy['state']}, {policy['rules']} rules{_checked(policy)}")
+            lines += [f"      ! {fault}" for fault in policy["faults"][:MAX_FAULT_LINES]]
+            if (more := len(policy["faults"]) - MAX_FAULT_LINES) > 0:
+                lines.append(f"      ! and {more} more, see --json")
     return "\n".join(lines)
 
 

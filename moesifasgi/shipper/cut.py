@@ -7,7 +7,7 @@ is left out, and where that leaves an update without its object, the update is r
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -19,6 +19,17 @@ MAX_EVENT_BYTES = 900_000
 """The collector's limit is 1 MB an event; the rest is margin."""
 LIMITS = (64_000, 16_000, 4_000, 1_000, 250)
 """Characters of a text, entries of a map or list. What the collector checks is shorter than the last."""
+WELL_KNOWN = (
+    NOTES_KEY,
+    "x-moesif-transaction-id",
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "host",
+    "user-agent",
+    "location",
+)
+"""Entries that a map keeps before any other: a flood of headers must not wash away what says the most."""
 _NOTE_ROOM_BYTES = 2_000
 _MAX_FIELDS_NOTED, _MAX_NAME_CHARACTERS = 10, 50
 _BODIES = ("request", "response")
@@ -73,10 +84,18 @@ def _limited(value: Any, limit: int) -> Any:
     if isinstance(value, str):
         return value[:limit]
     if isinstance(value, dict):
-        return {name[:limit]: _limited(each, limit) for name, each in islice(value.items(), limit)}
+        return {name[:limit]: _limited(value[name], limit) for name in _first_names(value, limit)}
     if isinstance(value, list):
         return [_limited(each, limit) for each in value[:limit]]
     return value
+
+
+def _first_names(fields: Mapping[str, Any], limit: int) -> Iterable[str]:
+    if len(fields) <= limit:
+        return fields
+    # A dict, because a name of both is to stand once.
+    known = dict.fromkeys(name for name in WELL_KNOWN if name in fields)
+    return islice(known | dict.fromkeys(fields), limit)
 
 
 def _differing(item: Mapping[str, Any], shorter: Mapping[str, Any]) -> list[str]:

@@ -105,7 +105,9 @@ class Daemon:
     def status(self) -> dict[str, Any]:
         policies = policies_of(self._remote_config.status(), self._receiver.reports())
         uptime_s = time.monotonic() - self._started_at
-        return document(self._spool, self._delivery.status(), policies, uptime_s)
+        delivery = self._delivery.status()
+        delivery["reasons"] += self._receiver.reasons
+        return document(self._spool, delivery, policies, uptime_s)
 
     def _push(self, application_id: str, policy: bytes) -> None:
         self._receiver.push(application_id, policy)
@@ -141,8 +143,12 @@ class Daemon:
             )
 
     def _keep_house(self) -> None:
-        """Take over what workers left behind, and forget the sessions of those long gone."""
-        alive = frozenset(peer.session.id for peer in self._receiver.workers if peer.session is not None)
+        """Take over what workers left behind, and let go of what was kept for those that are gone."""
+        sessions = [peer.session for peer in self._receiver.workers if peer.session is not None]
+        alive = frozenset(session.id for session in sessions)
+        self._remote_config.connected(
+            frozenset(each.application_id for session in sessions for each in session.applications)
+        )
         adopt(self._options.directory, self._intake, alive, self._receiver.commit)
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S

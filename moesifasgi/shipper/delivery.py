@@ -86,6 +86,7 @@ class Delivery:
         self._drains: list[Drain] = []
         self._in_flight = 0
         self._spool_rest_until = float("-inf")
+        self._spool_fault = ""
         self._close_by: float | None = None
         self._heartbeat = self._clock.monotonic()
         self._thread: threading.Thread | None = None
@@ -138,9 +139,10 @@ class Delivery:
         """``applications`` by their ids, ``reasons`` why events do not arrive, and totals of uploads."""
         silent_s = self._clock.monotonic() - self._heartbeat
         stalled = [f"the delivery loop is silent for {silent_s:.0f} s"] if silent_s > STALLED_S else []
+        failing = [f"the spool fails: {self._spool_fault}"] if self._spool_fault else []
         lost = [f"the settings of …{lane.application_id[-4:]} are unknown" for lane in self._unknown]
         lanes = list(self._lanes.values())
-        return status_of(lanes, self._uploader.traffic, self._clock.monotonic(), [*stalled, *lost])
+        return status_of(lanes, self._uploader.traffic, self._clock.monotonic(), [*stalled, *failing, *lost])
 
     def close(self, deadline_s: float) -> None:
         """Start no more uploads, wait for those under way, settle; the rest stays in the spool.
@@ -217,8 +219,10 @@ class Delivery:
             if self._close_by is None:
                 self._discover()
                 self._read_ahead(now)
+            self._spool_fault = ""
         except SpoolError as error:
             self._spool_rest_until = now + SPOOL_REST_S
+            self._spool_fault = str(error)
             self._quiet.say("spool", "the spool failed, will try again: %s", error)
 
     def _settle(self) -> None:

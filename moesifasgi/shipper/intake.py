@@ -78,6 +78,8 @@ class Intake:
         self._registry = registry
         self._clock = clock
         self._waiting = _Waiting()
+        self.dropped_at: float | None = None
+        """When a commit last had no room for something, which was dropped and counted; monotonic seconds."""
 
     @property
     def full(self) -> bool:
@@ -145,9 +147,11 @@ class Intake:
         waiting = self._waiting
         if waiting.since is None and not waiting.duplicates and not waiting.gaps:
             return {}
-        self._spool.append(
+        dropped = self._spool.append(
             _chunks(waiting), waiting.sessions, duplicates=waiting.duplicates, gaps=waiting.gaps
         )
+        if dropped:
+            self.dropped_at = self._clock()
         self._waiting = _Waiting()
         return waiting.sessions
 

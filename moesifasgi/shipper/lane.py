@@ -53,6 +53,8 @@ class LaneState:
         self._returned: deque[Batch] = deque()
         self._done: list[OpenChunk] = []
         self._max_upload_bytes = MAX_UPLOAD_BYTES
+        self._ordered = lane.stream in ORDERED_STREAMS
+        self._witnesses = 0
 
     @property
     def cursor(self) -> int:
@@ -93,7 +95,7 @@ class LaneState:
     @property
     def concurrency(self) -> int:
         """Most uploads in flight."""
-        return 1 if self.lane.stream in ORDERED_STREAMS else max(1, self.application.concurrent_uploads)
+        return 1 if self._ordered else max(1, self.application.concurrent_uploads)
 
     @property
     def _fill(self) -> int:
@@ -138,7 +140,7 @@ class LaneState:
         Not where order matters, nor while the collector is the reason.
         """
         newest = self._stretches.newest
-        if self.lane.stream in ORDERED_STREAMS or self.gate.state is not GateState.OPEN:
+        if self._ordered or self.gate.state is not GateState.OPEN:
             return False
         if newest.caught_up or not newest.waiting or self.wanted_items(newest):
             return False
@@ -195,7 +197,12 @@ class LaneState:
         return entries
 
     def witness(self, encode: Encode, expires_before: float) -> Batch | None:
-        """A probe while all is refused: the newest item alone, which tells most about the collector now."""
+        """A probe while all is refused: the newest item alone, which tells most about the collector now.
+
+        Where order matters, a copy of another item each time.
+        """
+        if self._ordered:
+            return self._copied_witness(encode, expires_before)
         for stretch in self._stretches.newest_first:
             while stretch.waiting:
                 entry = stretch.take_newest()
@@ -208,8 +215,23 @@ class LaneState:
             self._returned.appendleft(Batch(tuple(rest), retry=True))
         return Batch((first,), retry=True)
 
+    def _copied_witness(self, encode: Encode, expires_before: float) -> Batch | None:
+        """From the newest to the oldest of what is held: one bad update must not stand for all.
+
+        The item itself is uploaded in its turn, so the last that the collector hears of is still the newest.
+        """
+        if entries := self._cut(self._stretches.newest, encode, expires_before):
+            self._returned.append(Batch(tuple(entries)))
+        held = [entry for batch in self._returned for entry in batch.entries]
+        if not held:
+            return None
+        self._witnesses += 1
+        return Batch((held[-self._witnesses % len(held)],), copied=True)
+
     def delivered(self, batch: Batch) -> None:
         self.refused_run = 0
+        if batch.copied:
+            return
         self._max_upload_bytes = min(MAX_UPLOAD_BYTES, self._max_upload_bytes + MIN_UPLOAD_BYTES)
         for entry in batch.entries:
             entry.chunk.deliver()
@@ -217,11 +239,15 @@ class LaneState:
 
     def give_back(self, batch: Batch) -> None:
         """The same batch again, before all others."""
-        self._returned.appendleft(Batch(batch.entries, retry=True))
+        if not batch.copied:
+            self._returned.appendleft(Batch(batch.entries, retry=True))
 
     def give_back_last(self, batch: Batch) -> None:
-        """The same batch again, after the others that came back."""
-        self._returned.append(Batch(batch.entries, retry=True))
+        """The same batch again, after the others that came back; but before them where order matters."""
+        if self._ordered:
+            self.give_back(batch)
+        else:
+            self._returned.append(Batch(batch.entries, retry=True))
 
     def bisect(self, batch: Batch, *, too_large: bool = False) -> None:
         """Two halves instead of a batch that was refused whole; after ``too_large`` the next are smaller."""

@@ -10,8 +10,6 @@ from moesifasgi.shipper.policy_request import Fetched, Part
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.policy_document import NO_CONFIG, NO_RULES, joined
 
-_NOTHING = {Part.CONFIG: NO_CONFIG, Part.RULES: NO_RULES}
-
 
 class _Kept(NamedTuple):
     """A part as the spool has it."""
@@ -29,6 +27,8 @@ class PolicyState:
         known = _read(kept)
         self.application: Application | None = None
         """As its workers last described it; None: nobody has said HELLO yet, so nobody waits for policy."""
+        self.awaited = False
+        """Whether workers of it are connected, as far as is known."""
         self.in_flight = False
         self.rules = 0
         self.faults: tuple[str, ...] = ()
@@ -40,15 +40,22 @@ class PolicyState:
 
     @property
     def document(self) -> bytes | None:
-        """What workers are to enforce; None as long as neither part is known."""
+        """What workers are to enforce; None as long as neither part is known.
+
+        Who is in the cohort of a rule is in the configuration. Before there has been one, a rule for those
+        outside its cohort would meet everybody, so no rule about users or companies is in force.
+        """
         if not self._parts:
             return None
-        return joined(*(self._parts.get(part, _NOTHING[part]) for part in Part))
+        config, rules = (self._parts.get(part) for part in Part)
+        if config is None and rules is not None:
+            return joined(NO_CONFIG, _without_cohorts(rules))
+        return joined(config or NO_CONFIG, rules or NO_RULES)
 
     @property
     def due_at(self) -> float:
         """When the next request may start; infinity while one is under way, or where nobody waits for it."""
-        if self.in_flight or self.application is None:
+        if self.in_flight or not self.awaited:
             return float("inf")
         return min(freshness.due_at for freshness in self._freshness.values())
 
@@ -65,7 +72,7 @@ class PolicyState:
         if self.application is not None and way_of(self.application) != way_of(application):
             for freshness in self._freshness.values():
                 freshness.begin_anew(now)
-        self.application = application
+        self.application, self.awaited = application, True
 
     def named(self, tags: Iterable[str | None], now: float) -> None:
         """An answer to an upload named these tags, of configuration and rules."""
@@ -110,7 +117,7 @@ class PolicyState:
         return {
             "state": self._state(whole=len(checked_at) == len(Part)),
             "age_seconds": now - min(checked_at) if len(checked_at) == len(Part) else None,
-            "next_check_in_seconds": None if self.application is None else max(0.0, next_at - now),
+            "next_check_in_seconds": max(0.0, next_at - now) if self.awaited else None,
             "config_tag": config.tag,
             "rules_tag": rules.tag,
             "rules": self.rules,
@@ -120,6 +127,9 @@ class PolicyState:
     def _state(self, *, whole: bool) -> str:
         if not self._parts:
             return f"never fetched: {self.reason}" if self.reason else "never fetched"
+        if Part.CONFIG not in self._parts:
+            why = f": {self.reason}" if self.reason else ""
+            return f"without configuration, so without rules about users and companies{why}"
         if self.reason:
             return f"stale: {self.reason}"
         return "ok" if whole else "stale: not checked since the shipper's start"
@@ -128,6 +138,12 @@ class PolicyState:
 def way_of(application: Application) -> tuple[str | None, ...]:
     """What decides which collector answers, and how it is reached."""
     return application.base_uri, application.http_proxy, application.ca_bundle
+
+
+def _without_cohorts(rules: bytes) -> bytes:
+    kept = [rule for rule in msgpack.unpackb(rules) if isinstance(rule, dict) and rule.get("type") == "regex"]
+    packed: bytes = msgpack.packb(kept)
+    return packed
 
 
 def _read(kept: bytes | None) -> dict[Part, _Kept]:

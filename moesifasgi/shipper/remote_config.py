@@ -51,7 +51,7 @@ class PolicySpool(Protocol):
 
 
 class RemoteConfig:
-    """``learned``, ``tags_named``, ``status``, ``close``: from any thread."""
+    """``learned``, ``connected``: from one thread. ``tags_named``, ``status``, ``close``: from any."""
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class RemoteConfig:
         self._threads = UploadThreads("moesif-policy")
         self._states: dict[str, PolicyState] = {}
         self._stored: dict[str, bytes] = {}
+        self._connected: frozenset[str] | None = None
         self._in_flight = 0
         self._mailbox: queue.SimpleQueue[Callable[[float], None]] = queue.SimpleQueue()
         self._closing = False
@@ -92,8 +93,15 @@ class RemoteConfig:
         self._thread.start()
 
     def learned(self, application: Application) -> None:
-        """A worker of this application said HELLO."""
+        """A worker of this application said HELLO, here or in what it left behind."""
+        self._connected = None
         self._mailbox.put(partial(self._learn, application))
+
+    def connected(self, application_ids: frozenset[str]) -> None:
+        """These have workers here; the policies of all others are not asked for until their next HELLO."""
+        if application_ids != self._connected:
+            self._connected = application_ids
+            self._mailbox.put(partial(self._rest_without, application_ids))
 
     def tags_named(self, application_id: str, config_tag: str | None, rules_tag: str | None) -> None:
         """An answer to an upload named these tags."""
@@ -142,6 +150,10 @@ class RemoteConfig:
     def _learn(self, application: Application, now: float) -> None:
         state = self._states.setdefault(application.application_id, PolicyState(self._pace, now))
         state.learn(application, now)
+
+    def _rest_without(self, application_ids: frozenset[str], now: float) -> None:
+        for application_id, state in self._states.items():
+            state.awaited &= application_id in application_ids
 
     def _name(self, application_id: str, config_tag: str | None, rules_tag: str | None, now: float) -> None:
         if (state := self._states.get(application_id)) is not None:

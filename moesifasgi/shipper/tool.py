@@ -1,5 +1,6 @@
 """What a tool asks a running shipper over its socket: its status, or to deliver now."""
 
+import contextlib
 import socket
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,9 @@ def ask_flush(path: Path, timeout_s: float) -> Drained:
 def _ask(path: Path, question: Message, timeout_s: float) -> Message:
     try:
         with connected(path, timeout_s) as shipper:
-            shipper.sendall(frame(encode(question)))
+            # Who is refused at once may find the connection closed; what was said before can still be read.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                shipper.sendall(frame(encode(question)))
             answer = _answer(shipper)
     except TimeoutError:
         raise

@@ -94,10 +94,15 @@ def policy_head(key: int, document_bytes: int) -> bytes:
     return PREFIX.pack(len(header) + document_bytes) + header
 
 
-def decode(payload: bytes) -> Message:
-    """One payload as a message. An Event's own payload is left undecoded. Raises MalformedMessage."""
+def decode(payload: bytes, max_control_bytes: int = MAX_FRAME_BYTES) -> Message:
+    """One payload as a message. An Event's own payload is left undecoded. Raises MalformedMessage.
+
+    ``max_control_bytes`` bounds all others: a byte of them can become 80 bytes of objects.
+    """
     if payload[:2] == b"\x95\x03":
         return _decode_event(payload)
+    if len(payload) > max_control_bytes:
+        raise MalformedMessage(f"a payload of {len(payload)} bytes that is no event")
     try:
         fields = msgpack.unpackb(payload, **_CONTROL_LIMITS)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:

@@ -122,8 +122,6 @@ class World:
     def deliver(self) -> None:
         """One turn of delivery."""
         self.shipper.delivery.turn()
-        # Then it probes with the newest item, whatever waits before that.
-        self.books.ordered &= not self.shipper.delivery.refuses_all
 
     def damage(self, place: int) -> None:
         """One row of the spool's file is not what it was."""

@@ -9,13 +9,10 @@ from typing import Any
 import brotli
 import zstandard
 
-from recorded.case import LEFT_OUT, Call, Case, Headers, Section, Seen, base64
+from recorded.case import LEFT_OUT, Call, Case, Headers, Receive, Section, Seen, Send, base64, posted
+from recorded.forms import FORM, FORMS
 
-BODY = "request.body"
-NOTE = "metadata.moesif.request_body"
 JSON = ("Content-Type", "application/json")
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
-MULTIPART = ("Content-Type", "multipart/form-data; boundary=b")
 DEEP = b"[" * 101 + b"]" * 101
 LARGE = b"\x00\xff" * 400_000
 AS_MUCH_AS_FITS = Seen(
@@ -23,22 +20,9 @@ AS_MUCH_AS_FITS = Seen(
     lambda value: len(value) > 400_000 and LARGE.startswith(b64decode(value)),
 )
 BOMB = gzip.compress(bytes(40_000_000))
+LISTS = gzip.compress(b"[" + b"[]," * 333_000 + b"1]")
 DAMAGED = gzip.compress(b'{"a": 1}')[:-4]
 LONG = json.dumps({"text": "x" * 2000}).encode()
-
-
-def posted(
-    name: str,
-    headers: Headers,
-    body: bytes,
-    stored: Any,
-    note: dict[str, Any] | None = None,
-    example: str | None = None,
-    **settings: Any,
-) -> Case:
-    """A request body, what is stored of it and what is noted."""
-    notes = {} if note is None else {NOTE: note}
-    return Case(name, Call(headers=headers, body=body, settings=settings), {BODY: stored, **notes}, example)
 
 
 def coded(name: str, coding: str, body: bytes) -> Case:
@@ -51,13 +35,14 @@ def answered(name: str, headers: Headers, body: bytes, stored: Any, **settings: 
     return Case(name, call, {"response.body": stored})
 
 
-def part(head: str, content: bytes) -> bytes:
-    return f"--b\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n"
-
-
 def raw_deflate(data: bytes) -> bytes:
     stream = zlib.compressobj(wbits=-15)
     return stream.compress(data) + stream.flush()
+
+
+async def sends_a_file(scope: Any, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.pathsend", "path": "/srv/report.pdf"})
 
 
 JSON_BODIES = Section(
@@ -107,44 +92,6 @@ JSON_BODIES = Section(
         posted("lines of JSON", (JSON,), b"{}\n{}", base64(b"{}\n{}"), example="`{}\\n{}`"),
     ),
 )
-FORMS = Section(
-    "Forms",
-    "A form is stored as a map of its fields; a file is described, and its content left out.",
-    (
-        posted("a form", (FORM,), b"a=1&b=x+y&c=%C3%A4", {"a": "1", "b": "x y", "c": "ä"}),
-        posted("a field more than once", (FORM,), b"a=1&a=2", {"a": ["1", "2"]}),
-        posted("odd escapes and semicolons", (FORM,), b"a=%zz&b=1;c=2", {"a": "%zz", "b": "1;c=2"}),
-        posted("no form, whatever it says", (FORM,), b"<a>1</a>", base64(b"<a>1</a>")),
-        posted(
-            "multipart",
-            (MULTIPART,),
-            part('name="a"', b"1") + part('name="a"', b"2") + b"--b--\r\n",
-            {"a": ["1", "2"]},
-            example="two fields of the name `a`",
-        ),
-        posted(
-            "multipart with a file",
-            (MULTIPART,),
-            part('name="f"; filename="a.png"', b"\x89PNG") + b"--b--\r\n",
-            {"f": {"filename": "a.png", "content_type": "application/octet-stream", "size": 4}},
-            example='`name="f"; filename="a.png"`, 4 bytes',
-        ),
-        posted(
-            "a file with an encoded name",
-            (MULTIPART,),
-            part("name=f; filename*=UTF-8''%E2%82%AC.txt", b"1") + b"--b--\r\n",
-            {"f": {"filename": "€.txt", "content_type": "application/octet-stream", "size": 1}},
-            example="`name=f; filename*=UTF-8''%E2%82%AC.txt`, 1 byte",
-        ),
-        posted(
-            "multipart without its boundary",
-            (("Content-Type", "multipart/form-data"),),
-            b"--b--\r\n",
-            base64(b"--b--\r\n"),
-            example="`Content-Type: multipart/form-data`",
-        ),
-    ),
-)
 CODINGS = Section(
     "Compressed bodies",
     "They are undone up to 1 MB, whatever the ratio. `br` and `zstd` need the extra `moesifasgi[codings]`.",
@@ -163,6 +110,14 @@ CODINGS = Section(
             base64(BOMB),
             {"undecoded": "too_large"},
             "40 MB of zeros in 39 kB of gzip",
+        ),
+        posted(
+            "more than 200,000 values",
+            (JSON, ("Content-Encoding", "gzip")),
+            LISTS,
+            base64(LISTS),
+            {"undecoded": "too_large"},
+            "`[[],[],…]`, 1 MB in 3 kB of gzip",
         ),
         posted(
             "cut short on its way",
@@ -243,6 +198,18 @@ OTHERS = Section(
             LOG_CONTENT_TYPES=["text/*"],
         ),
         answered("no type, with a list", (), b'{"a": 1}', LEFT_OUT, LOG_CONTENT_TYPES=["text/*"]),
+        Case(
+            "an answer to `HEAD`",
+            Call(method="HEAD", response_body=b'{"a": 1}'),
+            {"request.verb": "HEAD", "response.status": 200, "response.body": LEFT_OUT},
+            "whatever body the application gives; no server sends it",
+        ),
+        Case(
+            "a file that the server sends by itself",
+            Call(application=sends_a_file),
+            {"response.body": LEFT_OUT, "metadata.moesif.response_body": {"unseen": True}},
+            "`http.response.pathsend`",
+        ),
     ),
 )
 SECTIONS = (JSON_BODIES, FORMS, CODINGS, OTHERS)

@@ -62,8 +62,10 @@ IDENTITIES = Section(
 ADDRESSES = Section(
     "The client's address",
     "Without `TRUSTED_PROXIES` anyone's forwarding headers are believed, in the order of the published\n"
-    "package. With it, hops are walked from the socket on, as long as each is trusted. What is no address\n"
-    "never becomes one. The socket's peer is 203.0.113.7 here.",
+    "package. With it, hops are walked from the socket on, as long as each is trusted: those of\n"
+    "X-Forwarded-For, or of Forwarded where that is absent. Let your proxy write one and remove the other,\n"
+    "for what it lets pass from a client is believed like its own. What is no address never becomes one.\n"
+    "The socket's peer is 203.0.113.7 here.",
     (
         Case(
             "no header",
@@ -95,6 +97,28 @@ ADDRESSES = Section(
             'for=198.51.100.1;host="a, for=192.0.2.9"',
             "203.0.113.7",
             "203.0.113.0/24",
+        ),
+        behind(
+            "a quote within a quoted text",
+            "Forwarded",
+            r'host="a\";for=192.0.2.9;b=\"";for=198.51.100.1',
+            "198.51.100.1",
+            "203.0.113.0/24",
+        ),
+        behind(
+            "a header that a proxy may have let pass",
+            "X-Real-IP",
+            "192.0.2.9",
+            "203.0.113.7",
+            "203.0.113.0/24",
+        ),
+        Case(
+            "X-Forwarded-For beside Forwarded",
+            Call(
+                headers=(("X-Forwarded-For", "198.51.100.1"), ("Forwarded", "for=192.0.2.9")),
+                settings={"TRUSTED_PROXIES": ["203.0.113.0/24"]},
+            ),
+            {"request.ip_address": "198.51.100.1"},
         ),
     ),
 )

@@ -90,6 +90,15 @@ URLS = Section(
             ),
         ),
         requested(
+            "a mount whose name the client encodes in its own way",
+            "https://api.example.com/ann%40x.com/orders",
+            'Starlette\'s `Mount("/{user}", …)`, raw path `/ann%40x.com/orders`',
+            root_path="/ann@x.com",
+            path="/ann@x.com/orders",
+            raw_path=b"/ann%40x.com/orders",
+            headers=(HOST,),
+        ),
+        requested(
             "a server that leaves it out of the raw path",
             "https://api.example.com/v1/orders",
             "`root_path` = `/v1`, raw path `/orders`",

@@ -70,3 +70,19 @@ class Section:
     title: str
     introduction: str
     cases: tuple[Case, ...]
+
+
+def posted(
+    name: str,
+    headers: Headers,
+    body: bytes,
+    stored: Any,
+    note: dict[str, Any] | None = None,
+    example: str | None = None,
+    **settings: Any,
+) -> Case:
+    """A request body, what is stored of it and what is noted."""
+    notes = {} if note is None else {"metadata.moesif.request_body": note}
+    return Case(
+        name, Call(headers=headers, body=body, settings=settings), {"request.body": stored, **notes}, example
+    )

@@ -98,3 +98,12 @@ def test_an_end_that_has_left_breaks_the_link_and_raises_nothing_at_a_write(ends
     assert link.broken
     with pytest.raises(OSError):
         link.read()
+
+
+def test_an_end_that_refuses_before_it_has_heard_hello_is_still_understood(ends: Ends):
+    near, far = ends
+    far.sendall(said(Refused("user id 7 is not allowed")))
+    far.close()
+
+    with pytest.raises(LinkError, match="refused: user id 7 is not allowed"):
+        Link(near, HELLO)

@@ -57,6 +57,15 @@ BODIES = [
         _is_unread,
     ),
     Reason(
+        "An answer to HEAD has no body",
+        r"response\.(body|transfer_encoding)",
+        "what the application gives for it, which no client gets",
+        "no body",
+        "Servers leave it out of the answer, as they must (RFC 9110).",
+        calls("verb-HEAD head-body"),
+        lambda each: each.ours == ABSENT,
+    ),
+    Reason(
         "Long bodies are cut",
         rf"{_BODY}|metadata",
         "a body of any length",

@@ -163,6 +163,18 @@ def test_a_connection_lives_on_after_blocked_requests_of_every_kind(start, fleet
         server.terminate()
 
 
+def test_a_client_that_waits_for_an_answer_before_it_sends_its_body_gets_one(start, fleet, collector):
+    collector.set_rules(None, [RULE, blocking("bad", ("request.body.kind", "^bad$"), status=422)])
+    with start(1) as server:
+        fleet(server, 1).await_status(503)
+        with closing(HTTPConnection(urlsplit(server.url).netloc, timeout=10)) as connection:
+            connection.putrequest("POST", "/open")
+            connection.putheader("Content-Length", "15")
+            connection.endheaders(b'{"kind"')
+            assert connection.getresponse().status == 200
+        server.terminate()
+
+
 @pytest.mark.parametrize("bad", BAD)
 def test_a_collector_that_answers_nonsense_at_the_start_is_nothing_to_the_application(
     start, fleet, collector, short_dir, bad

@@ -210,6 +210,36 @@ def test_the_route_holds_the_root_path_once(worker, push):
         assert server.sent[0]["status"] == 403
 
 
+def test_a_path_that_only_begins_as_the_root_path_does_is_below_it(worker, push):
+    app = worker.wrap(HELLO)
+    push(rules=[blocking("r1", ("request.route", "^/api/apix$"))])
+    server = OneRequest()
+    asyncio.run(app(scope(path="/apix", root_path="/api"), server.receive, server.send))
+
+    assert server.sent[0]["status"] == 403
+
+
+@pytest.mark.parametrize("pattern", ["^bad$", "^good$", "^good, bad$"])
+def test_a_header_that_comes_twice_is_seen_joined_and_value_by_value(worker, push, pattern):
+    app = worker.wrap(HELLO)
+    push(rules=[blocking("r1", ("request.headers.x-kind", pattern))])
+    for values, status in (((b"good", b"bad"), 403), ((b"fair", b"fine"), 200)):
+        server = OneRequest()
+        headers = [(b"host", b"h"), *zip((b"x-kind", b"X-Kind"), values, strict=True)]
+        asyncio.run(app(scope(headers=headers), server.receive, server.send))
+        assert server.sent[0]["status"] == status
+
+
+@pytest.mark.parametrize("name", ["Date", "Server", "X-Moesif-Transaction-Id"])
+def test_a_header_that_is_added_for_every_response_is_not_a_rules_to_set(worker, push, name):
+    app = worker.wrap(HELLO)
+    push(rules=[adding("r1", headers={name: "mine", "X-A": "1"})])
+    response = asked(app, "GET", "/")
+
+    assert response.headers["x-a"] == "1"
+    assert response.headers.get(name) != "mine"
+
+
 def test_an_application_that_raises_raises_through_the_rules(worker, push):
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError("mine")

@@ -13,8 +13,11 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import PlainTextResponse
 
 from moesifasgi.counters import Counters
+from moesifasgi.enforcement.body import MAX_FIELDS, MAX_PART_HEAD_BYTES, MAX_PARTS
+from moesifasgi.event.body import IN_THE_WORKER
 from moesifasgi.inspector import Collector
 from moesifasgi.settings import ENTRIES, SamplingOrder
+from moesifasgi.shipper.cli import MAX_FAULT_LINES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sampling-and-governance.md").read_text("utf-8")
 (CODE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -107,6 +110,14 @@ def test_the_table_of_rates_is_right(worker, push, order, pattern_rate):
         while not worker.channel.events:
             asked(app, "GET", path, auth=(user, "x"))
         assert worker.event["weight"] in weights[rate]
+
+
+def test_the_bounds_of_the_documentation_are_those_of_the_code():
+    text = " ".join(TEXT.split())
+    assert f"beyond {IN_THE_WORKER.decoded_bytes // 1000} kB, what a content coding unpacks to" in text
+    assert f"after {MAX_FIELDS:,} different fields (or {MAX_PARTS:,} parts;" in text
+    assert f"headers take more than {MAX_PART_HEAD_BYTES // 1000} kB)" in text
+    assert MAX_FAULT_LINES == 10
 
 
 def test_what_the_documentation_names_exists():

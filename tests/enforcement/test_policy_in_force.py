@@ -3,10 +3,13 @@
 import logging
 import os
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from lab.one_worker import asked
+from lab.processes import eventually
 from lab.rules import blocking
 from starlette.responses import PlainTextResponse
 
@@ -174,6 +177,82 @@ def test_policies_that_change_under_load_are_seen_whole(worker, push):
     finally:
         over.set()
         thread.join()
+
+
+class Held(Policy):
+    """A policy whose compiling waits for ``gate``."""
+
+    gate: threading.Event
+    compiled: list[str]
+
+    @classmethod
+    def compile(cls, document: Any, **more: Any) -> Policy:
+        cls.compiled.append(document["rules"][0]["_id"])
+        cls.gate.wait(10.0)
+        return Policy.compile(document, **more)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Held]]:
+    Held.gate, Held.compiled = threading.Event(), []
+    monkeypatch.setattr(module, "Policy", Held)
+    monkeypatch.setattr(module, "COMPILE_WAIT_S", 0.05)
+    yield Held
+    Held.gate.set()
+
+
+def test_a_policy_that_takes_long_to_compile_holds_up_nobody(worker, push, held):
+    """The channel's thread has acknowledgements to take meanwhile."""
+    app = worker.wrap(HELLO)
+    begun = time.monotonic()
+    push(rules=[blocking("slow")])
+
+    assert time.monotonic() - begun < 5.0
+    assert asked(app, "GET", "/").status_code == 200
+    held.gate.set()
+    eventually(lambda: asked(app, "GET", "/").status_code == 403, 5.0, "it is in force")
+
+
+def test_of_policies_that_come_meanwhile_only_the_newest_is_compiled(worker, push, held):
+    app = worker.wrap(HELLO)
+    for name in ("r1", "r2", "r3", "r4"):
+        push(rules=[blocking(name)])
+    compilers = [thread for thread in threading.enumerate() if thread.name == "moesif-policy"]
+    held.gate.set()
+    eventually(lambda: asked(app, "GET", "/").headers.get("x-blocked") == "r4", 5.0, "the newest is in force")
+
+    assert held.compiled == ["r1", "r4"]
+    assert len(compilers) == 1
+
+
+def test_a_fork_while_a_policy_is_compiled_loses_it_in_neither_process(worker, push, held):
+    app = worker.wrap(HELLO)
+    push(rules=[blocking("r1")])
+    pid = os.fork()
+    held.gate.set()
+    if pid == 0:
+        try:
+            eventually(lambda: asked(app, "GET", "/").status_code == 403, 5.0, "it is in force")
+            os._exit(0)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    eventually(lambda: asked(app, "GET", "/").status_code == 403, 5.0, "it is in force")
+
+
+def test_a_policy_that_goes_takes_its_parked_patterns_out_of_the_status(worker, push, monkeypatch):
+    """With nothing left to decide no request comes by to say it."""
+    monkeypatch.setattr(module, "REPORT_INTERVAL_S", 0.0)
+    app = worker.wrap(HELLO)
+    push(rules=[blocking("evil", ("request.headers.x-a", EVIL))])
+    for _ in range(2):
+        asked(app, "GET", "/", headers={"x-a": "a" * 2_000 + "!"})
+    assert reports(worker.channel)[0] != []
+    push(rules=[])
+
+    assert reports(worker.channel) == {0: []}
 
 
 def test_a_forked_worker_enforces_what_its_parent_did(worker, push):

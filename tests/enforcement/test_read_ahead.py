@@ -99,6 +99,14 @@ def test_a_flood_of_empty_parts_is_not_read_to_its_end(worker, push, monkeypatch
     assert len(app.got) == 51
 
 
+def test_a_length_of_exactly_the_cap_is_not_beyond_it(worker, push):
+    headers = [*JSON_HEADERS, (b"content-length", b"1000")]
+    body = parts(b'{"kind": "bad"}'.ljust(1000))
+    app = served(worker, push, body, headers=headers, settings={"MAX_BODY_SIZE": 1000})
+
+    assert app.server.sent[0]["status"] == 403
+
+
 def test_a_client_that_leaves_while_it_is_read_leaves_for_the_application_too(worker, push):
     raised: list[Exception] = []
 
@@ -150,7 +158,7 @@ def test_a_request_that_is_cancelled_while_it_is_read_is_cancelled(worker, push)
     [
         (b'{"kind": "bad"', {"content-type": "application/json"}),
         (b"\xff\xfe\x00", {"content-type": "application/json"}),
-        (b'{"kind": "bad"}', {"content-encoding": "unheard-of"}),
+        (b'x{"kind": "bad"}', {"content-encoding": "unheard-of"}),
         (b"[" * 200_000, {"content-type": "application/json"}),
         (b'"bad"', {"content-type": "application/json"}),
         (b"", {}),

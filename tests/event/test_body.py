@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moesifasgi.event.body import IN_THE_WORKER, Bounds, StoredBody, stored_body
+from moesifasgi.event.body import ESCAPES_A_VALUE, IN_THE_WORKER, Bounds, StoredBody, stored_body
+from moesifasgi.event.charsets import _CODECS, codec_of
 
 JSON_TYPE = {"content-type": "application/json"}
 
@@ -36,6 +37,17 @@ def test_a_charset_of_the_content_type_is_used_where_the_body_is_not_utf_8():
     assert stored('{"a":"é"}'.encode("latin-1"), 'application/json; charset="ISO-8859-1"').content == {
         "a": "é"
     }
+
+
+@pytest.mark.parametrize("charset", ["cp1252", "Windows-1252", "x-cp1252", "windows_1252"])
+def test_a_charset_is_known_by_any_of_its_names(charset):
+    assert stored(b'{"a":"\x80"}', f"application/json; charset={charset}").content == {"a": "€"}
+
+
+def test_every_charset_that_may_be_declared_has_its_codec():
+    for codec in set(_CODECS.values()):
+        assert codec_of(codec) == codec
+        assert b"a".decode(codec) == "a"
 
 
 def test_utf_8_is_believed_before_a_wrong_charset():
@@ -84,9 +96,12 @@ def test_nan_and_infinity_become_null():
 
 
 def test_integers_beyond_64_bits_keep_their_digits_as_text():
-    huge = "9" * 5000
-    raw = f"[{2**64 - 1}, {2**64}, {-(2**63)}, {-(2**63) - 1}, {huge}]".encode()
-    assert stored(raw).content == [2**64 - 1, str(2**64), -(2**63), str(-(2**63) - 1), huge]
+    huge, large = "9" * 5000, "-" + "8" * 700
+    raw = f"[{2**64 - 1}, {2**64}, {-(2**63)}, {-(2**63) - 1}, {huge}, {large}]".encode()
+    assert stored(raw).content == [
+        *(2**64 - 1, str(2**64), -(2**63), str(-(2**63) - 1)),
+        *(huge, large),
+    ]
 
 
 @pytest.mark.parametrize("escape", ["\\ud800", "\\uDFFF", "\\uD83d"])
@@ -150,6 +165,28 @@ def test_a_body_beyond_its_bounds_is_stored_as_it_came(text, reason):
     assert body.undecoded == reason
     assert (body.transfer_encoding == "base64") is (reason is not None)
     assert reason is None or base64.b64decode(body.content) == raw
+
+
+def test_a_form_is_bounded_by_what_its_escapes_cost():
+    """330 kB of them held up the event loop for 100 ms."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    most = b"a=" + b"%41" * (ESCAPES_A_VALUE * IN_THE_WORKER.values)
+    for raw, undecoded in ((most, None), (most + b"%41" * ESCAPES_A_VALUE, "too_large")):
+        body = stored_body(raw, form, bounds=IN_THE_WORKER)
+        assert body is not None
+        assert body.undecoded == undecoded
+
+
+@pytest.mark.parametrize(
+    ("unit", "times", "undecoded"),
+    [(b"[],", 333_000, "too_large"), (b"1,", 499_000, "too_large"), (b"0.123,", 160_000, None)],
+)
+def test_a_bomb_of_values_costs_the_shipper_little(unit, times, undecoded):
+    """A8: 3 kB took 170 ms and became an event of 796 kB."""
+    raw = gzip.compress(b"[" + unit * times + b"1]")
+    body = stored_body(raw, {**JSON_TYPE, "content-encoding": "gzip"})
+    assert body is not None
+    assert body.undecoded == undecoded
 
 
 def test_values_are_counted_in_a_body_without_a_coding_too():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moesifasgi.event.headers import flat_headers, media_type
+from moesifasgi.event.headers import flat_headers, media_type, parameters
 
 
 def test_repeated_fields_are_joined():
@@ -42,6 +42,9 @@ def test_what_is_no_pair_of_bytes_is_a_value_error(headers):
         ("", ("", {})),
         ("a/b" + " " * 2000 + ";x=1", ("a/b", {})),
         (";=;;;=", ("", {})),
+        ("a/b; n=a b ; x= ;", ("a/b", {"n": "a b", "x": ""})),
+        (r'a/b; n="C:\a\\b"', ("a/b", {"n": r"C:\a\b"})),
+        ('a/b; n="half; x=1', ("a/b", {"x": "1"})),
     ],
 )
 def test_a_media_type_is_split_from_its_parameters(value, found):
@@ -53,6 +56,34 @@ def test_a_long_value_takes_no_time(unit):
     started = time.process_time()
     media_type("a/b" + unit * 100_000)
     assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("", True),
+        (' a=1 ; B="2;\\"" ;; ', True),
+        ("a", False),
+        ('a="1', False),
+        ('a="1"2', False),
+        ('a=1"', False),
+        ("=1", False),
+        (";a=1" * 9, True),
+        (";a=1" * 11, False),
+        ("a=" + "1" * 1022, True),
+        ("a=" + "1" * 1023, False),
+    ],
+)
+def test_parameters_are_whole_only_where_nothing_else_stands_between_them(text, whole):
+    assert parameters(text)[1] is whole
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z*]{1,5}", fullmatch=True), st.text(max_size=8), max_size=9))
+def test_quoted_values_come_out_as_they_went_in(values):
+    quoted = {name: value.replace("\\", r"\\").replace('"', r"\"") for name, value in values.items()}
+    written = ";".join(f'{name}="{value}"' for name, value in quoted.items())
+    if len(written) <= 1024:
+        assert parameters(written) == (values, True)
 
 
 @given(st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=5))))

@@ -29,6 +29,14 @@ def test_the_subject_of_a_jwt_is_the_user(scheme, subject):
     assert user(scheme + jwt({"sub": subject})) == subject
 
 
+@pytest.mark.parametrize(
+    "value", ["Basic YW5u!Og==", "Basic YW5u Og==", "Basic YW5uOg==YQ==", "Basic YW=uOg"]
+)
+def test_what_is_no_base64_names_nobody(value):
+    """A15: a decoder that leaves out what it does not know makes a name of anything."""
+    assert user(value) is None
+
+
 def test_a_payload_with_the_url_safe_alphabet_is_read():
     """A15: ``-`` and ``_`` were dropped before decoding."""
     token = jwt({"sub": "~~~???>>>ÿÿ"})

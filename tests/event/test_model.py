@@ -118,6 +118,7 @@ def test_the_transaction_id_is_always_the_events_own(value: Any):
         ("weight", 7, 7),
         ("direction", "sideways", "Incoming"),
         ("direction", None, "Incoming"),
+        ("direction", {"n": 1}, "Incoming"),
         ("request.verb", None, "GET"),
         ("request.time", datetime.datetime(2024, 1, 2), "2024-01-02T00:00:00.000"),
         ("response.time", None, "2024-01-02T00:00:01.000"),

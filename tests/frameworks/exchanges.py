@@ -153,6 +153,7 @@ def assert_true(event: dict[str, Any], call: Call, answer: Answer, *, unseen_bod
     assert all(cookie in response["headers"]["set-cookie"] for cookie in cookies), call
     if call.method == "HEAD":
         # Some frameworks give the server a body all the same, and leave it to the server to drop it.
+        assert content(response) is None, call
         return
     got_type = dict(answer.headers).get(b"content-type", b"").decode()
     if unseen_body:

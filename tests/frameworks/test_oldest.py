@@ -22,8 +22,6 @@ OPTIONS = (
     *("-p", "no:cacheprovider"),
     # That Starlette imports python-multipart by its old name.
     *("-W", "ignore:Please use:PendingDeprecationWarning"),
-    # That Starlette knows nothing of ASGI 2.4, and lets the server's OSError out in a group.
-    "--deselect=tests/test_middleware.py::test_a_stream_whose_client_leaves_is_recorded[2.4]",
 )
 VERSIONS = "from importlib.metadata import version; print(version('starlette'), version('fastapi'))"
 

@@ -51,7 +51,10 @@ def assert_delivered(laboratory: Laboratory, answered: Sequence[tuple[Call, Answ
     events.assert_one_each([call for call, _ in answered])
     for call, answer in answered:
         event = events.of(call)
-        assert_true(event, call, answer, unseen_body=call.name in way.unseen)
+        unseen = call.name in way.unseen
+        assert_true(event, call, answer, unseen_body=unseen)
+        notes = event.get("metadata", {}).get("moesif", {})
+        assert notes.get("response_body") == ({"unseen": True} if unseen else None)
         assert event["request"].get("ip_address") == (None if way.uds else "127.0.0.1")
 
 

@@ -229,3 +229,20 @@ def test_the_values_of_the_last_entry_of_a_rule_count():
     assert headers_of(*rules, user="u1", config=config) == {b"x-by": b"new"}
     config = in_cohort("u1", ("A", {"0": "old"}), "A")
     assert headers_of(*rules, user="u1", config=config) == {b"x-by": b"old"}
+
+
+@pytest.mark.parametrize("written", ["not_matching", "Not_Matching", "NOT_MATCHING"])
+def test_to_whom_a_rule_applies_may_be_written_in_any_letters(written: str):
+    rules = [blocking("r", kind="user", applied_to=written)]
+
+    assert blocker(rules, user="outsider", config=in_cohort("member", "r")) == "r"
+    assert blocker(rules, user="member", config=in_cohort("member", "r")) is None
+
+
+@pytest.mark.parametrize("written", ["", "everybody", "not matching", 7, True, ["not_matching"]])
+def test_a_rule_that_does_not_say_to_whom_it_applies_is_left_out_and_said(written: object):
+    rules = [blocking("r", kind="user", applied_to=written), blocking("other")]
+
+    for user in ("member", "outsider"):
+        assert blocker(rules, user=user, config=in_cohort("member", "r")) == "other"
+    assert policy(*rules).faults == ("rule r: its applied_to should be matching or not_matching",)

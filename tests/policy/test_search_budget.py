@@ -1,7 +1,6 @@
 """Patterns come from people, texts from anyone: no search holds up the worker or switches off a rule."""
 
 import time
-import tracemalloc
 from collections.abc import Callable
 from functools import partial
 
@@ -9,7 +8,13 @@ import pytest
 from lab.policies import blocker, call, entry, policy
 from lab.rules import blocking
 
-from moesifasgi.policy.search import MAX_CHARACTERS, MAX_SEARCH_S, PARKED_S, BadPatternError, Search
+from moesifasgi.policy.search import (
+    LEFT_BY_SLOW_S,
+    MAX_CHARACTERS,
+    MAX_SEARCH_S,
+    PARKED_S,
+    Search,
+)
 
 ROUTE = "request.route"
 CATASTROPHIC = r"^(([a-z])+.)+[A-Z]([a-z])+$"
@@ -124,13 +129,12 @@ def test_nobody_can_switch_off_a_rule_for_others():
 def test_with_little_time_left_a_search_may_fail_but_is_not_parked():
     search = Search(CATASTROPHIC, "r", time.perf_counter)
     facts = call()
-    facts.searching_left_s = MAX_SEARCH_S / 10
+    facts.searching_left_s = LEFT_BY_SLOW_S + MAX_SEARCH_S / 10
 
     assert not search.timed("a" * 5_000, facts)
 
     assert search.parked() is None
-    assert facts.searching_left_s <= 0
-    assert not search.timed("abC" + "d" * 10, facts), "there is no time left for anything"
+    assert facts.searching_left_s <= LEFT_BY_SLOW_S
 
 
 def test_an_ordinary_pattern_is_found_in_a_long_text_as_in_a_short_one():
@@ -140,29 +144,19 @@ def test_an_ordinary_pattern_is_found_in_a_long_text_as_in_a_short_one():
     assert not search.timed("x" * (MAX_CHARACTERS - 20) + "getUser", call())
 
 
-def test_of_a_text_that_is_too_long_the_first_part_is_searched():
-    search = Search("secret", "r", time.perf_counter)
+def test_of_a_text_that_is_too_long_the_first_part_is_searched_for_a_slow_pattern():
+    search = Search("se*c*ret", "r", time.perf_counter)
 
     assert search.timed("secret" + "x" * MAX_CHARACTERS, call())
     assert not search.timed("x" * MAX_CHARACTERS + "secret", call())
 
 
-@pytest.mark.parametrize("pattern", ["x$", r"x\Z", "^(?!.*y)", "x(?=x)", r"x\B"])
+@pytest.mark.parametrize("pattern", ["x*x*$", r"x*x*\Z", "^(?!.*.*y)", "x*x*(?=x)", r"x*x*\B"])
 def test_what_looks_at_the_end_does_not_match_a_part_of_a_text(pattern: str):
     search = Search(pattern, "r", time.perf_counter)
 
     assert _searched(search, "x" * 100 + ("x" if "B" in pattern else ""))
     assert not search.timed("x" * (MAX_CHARACTERS + 10) + "y", call())
-
-
-@pytest.mark.parametrize(
-    "pattern", ["(", "[", "a{2,1}", "*", "(?P<a>.)(?P<a>.)", "(?<=a+)b", r"\q", "a" * 4_097]
-)
-def test_a_pattern_that_is_none_is_refused_without_being_shown(pattern: str):
-    with pytest.raises(BadPatternError) as refused:
-        Search(pattern, "r", time.perf_counter)
-
-    assert len(str(refused.value)) < 120
 
 
 @pytest.mark.parametrize(
@@ -206,41 +200,14 @@ def test_a_rule_with_a_slow_pattern_still_works():
 
 def _searched(search: Search, text: str) -> bool:
     if len(text) <= search.direct_characters:
-        return search.direct.search(text) is not None
+        return bool(search.direct(text))
     return search.timed(text, call())
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "((((a{100}){100}){100}){100}){100}",
-        "(?:(?:x?){2000}){2000}",
-        "(?:[ab]{3000}){3000}",
-        "(?:a{65535}b){65535}",
-        "(a{1000,}){1000,}",
-    ],
-)
-def test_a_pattern_that_would_be_gigabytes_when_compiled_is_refused(pattern: str) -> None:
-    tracemalloc.start()
-    try:
-        with pytest.raises(BadPatternError, match="nested too large"):
-            Search(pattern, "r", time.perf_counter)
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
-    finally:
-        tracemalloc.stop()
-
-
-@pytest.mark.parametrize(
-    "pattern", ["(?:[0-9a-f]{4}-){7}[0-9a-f]{4}", "^.{1,5000}$", "(a{50}){50}", "x{4999}"]
-)
-def test_repeats_as_people_write_them_are_taken(pattern: str) -> None:
-    Search(pattern, "r", time.perf_counter)
-
-
-def test_a_policy_of_too_many_large_patterns_is_taken_as_far_as_it_goes() -> None:
-    rules = [blocking(f"r{number}", (ROUTE, f"{number:03}x{{4900}}y")) for number in range(130)]
-    compiled = policy(*rules)
-    left_out = [fault for fault in compiled.faults if "all that is taken" in fault]
-    assert len(left_out) == 29
-    assert compiled.governance.decide(call(route="100" + "x" * 4_900 + "y"), None, None) is not None
-    assert compiled.governance.decide(call(route="101" + "x" * 4_900 + "y"), None, None) is None
+@pytest.mark.parametrize("letters", [500, 2_000, 4_096])
+def test_mere_letters_are_never_slow(letters: int) -> None:
+    for pattern in ("a" * letters, "a" * (letters - 1) + "b", "b" + "a" * (letters - 1)):
+        search = Search(pattern, "r", time.perf_counter)
+        for text in ("a" * 8_192, ("a" * 300 + "b") * 30):
+            assert cpu_s(partial(_searched, search, text)) < 0.001
+            assert _searched(search, text) is (pattern in text)

@@ -3,7 +3,7 @@
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from lab.counts import count_of
 from lab.scripted_uploads import Answer, ScriptedUploads
 from lab.stepped import SteppedClock, SteppedDelivery, applications, identified
 
+from moesifasgi.shipper.cli import _owned_spool
+from moesifasgi.shipper.daemon import SESSION_KEPT_S, Options
 from moesifasgi.shipper.delivery import MAX_AGE_S
 from moesifasgi.shipper.gate import Pace
 from moesifasgi.shipper.registry import Registry
@@ -165,3 +167,19 @@ def test_ages_are_never_below_nothing(jump: Callable[[int], float], desk: Callab
         assert oldest_s >= 0
         entry = next(iter(jumpy.delivery.status()["applications"].values()))
         assert (entry["next_attempt_in_seconds"] or 0.0) <= PACE.backoff.cap_s
+
+
+def test_a_jump_forward_ages_nothing_in_the_spool_that_a_shipper_opens_and_forgets_no_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that was forgotten too early could store its frames twice when its worker comes back."""
+    clock = SteppedClock()
+    monkeypatch.setattr("moesifasgi.shipper.clock.Clock", lambda: clock)
+    with closing(_owned_spool(Options(tmp_path, tmp_path / "s.sock", embedded=False))) as spool:
+        item = Item(Kind.EVENT, identified("", poison=False))
+        spool.append([Chunk(EVENTS, SESSION, (1,), (item,))], {SESSION: 1})
+        clock.jumped_s = SESSION_KEPT_S + 1.0
+        assert spool.usage().oldest_age_s == 0
+        assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 0
+        clock.passed_s += SESSION_KEPT_S + 1.0
+        assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 1

@@ -19,6 +19,7 @@ from lab.processes import eventually
 
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
+from moesifasgi.shipper.receiver.peer import MAX_CONTROL_BYTES
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import encode
@@ -96,6 +97,10 @@ COSTLY: dict[str, Callable[[], bytes]] = {
     ),
     "the largest event": lambda: frame(encode(Event(0, 0, 1, b"x" * LARGEST))),
     "a frame over the limit": lambda: PREFIX.pack(1 << 26) + bytes(20_000_000),
+    "lists of lists": lambda: frame(msgpack.packb([6, 0, 0, {"a": [[[]] * 4_000] * 1_000}])),
+    "lists of lists in the largest message that is no event": lambda: frame(
+        msgpack.packb([6, 0, 0, {f"{n}": [[]] * 4_000 for n in range(MAX_CONTROL_BYTES // 4_100)}])
+    ),
     "counters without end": lambda: frame(msgpack.packb([6, 0, 0, {f"{n:0900}": n for n in range(4_000)}])),
 }
 

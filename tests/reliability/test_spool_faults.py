@@ -93,7 +93,10 @@ def test_a_full_disk_costs_time_and_no_event(small_disk: SmallDisk, collector: C
         held = small_disk.status()
         assert 0 < held["spool"]["events"] < 900
         assert held["counters"]["difference"] == 0
+        assert not held["healthy"]
+        assert [reason for reason in held["reasons"] if reason.startswith("the spool cannot store events: ")]
         ballast.unlink()
+    assert "the spool" not in " ".join(small_disk.status()["reasons"])
 
 
 def shipper_says(directory: Path, *prefix: str) -> str:

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from moesifasgi.shipper.cli import NO_SHIPPER, main
+from moesifasgi.shipper.cli import MAX_FAULT_LINES, NO_SHIPPER, _in_words, main
+from moesifasgi.shipper.delivery_status import status_of
+from moesifasgi.shipper.spool.memory import MemorySpool
+from moesifasgi.shipper.status import document, policies_of
+from moesifasgi.shipper.uploader import Traffic
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +69,27 @@ def test_a_spool_in_use_is_refused_with_the_owner_named(tmp_path: Path):
         owner.close()
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
+
+
+def test_status_in_words_lists_what_is_wrong_with_a_policy_up_to_ten_lines():
+    def words(count: int) -> list[str]:
+        policy = {
+            "state": "ok",
+            "rules": 30,
+            "age_seconds": 1.0,
+            "next_check_in_seconds": None,
+            "faults": [f"rule r{number}: no regex" for number in range(count)],
+        }
+        delivery = status_of([], lambda _: Traffic(), 0.0, [])
+        found = document(MemorySpool(), delivery, policies_of({"id-AAAA": policy}, {}), 1.0)
+        return _in_words({**found, "workers": []}).splitlines()
+
+    assert [line for line in words(2) if line.startswith("      ! ")] == [
+        "      ! rule r0: no regex",
+        "      ! rule r1: no regex",
+    ]
+    assert words(MAX_FAULT_LINES)[-1] == "      ! rule r9: no regex"
+    assert words(12)[-2:] == ["      ! rule r9: no regex", "      ! and 2 more, see --json"]
 
 
 def test_help_names_every_command_a_person_runs():

@@ -1,7 +1,9 @@
 """The shipper as a process: what it does for its workers, and when they are gone."""
 
+import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.inspector import Behaviour, Collector
 from moesifasgi.places import SOCKET_NAME
+from moesifasgi.shipper.daemon import Daemon, Options
+from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.shipper.tool import NoShipper, ask_flush, ask_status
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
@@ -134,3 +138,40 @@ def test_a_standalone_shipper_takes_over_what_the_one_before_had_spooled(short_d
     with shipper(short_dir, "run", *options):
         assert ask_flush(short_dir / SOCKET_NAME, 10.0).delivered
     assert collector.store.counts("users").received == 50
+
+
+def test_the_policy_of_an_application_is_looked_after_while_it_has_workers(short_dir, collector, worker):
+    def is_polled(label: str) -> bool:
+        policy = status(short_dir)["applications"][label]["policy"]
+        return policy["state"] == "ok" and policy["next_check_in_seconds"] is not None
+
+    with embedded(short_dir):
+        other = worker(REFUSED)
+        for channel in (worker(GOOD), other):
+            channel.offer(Kind.USER, 0, USER)
+        labels = [Application(each).label for each in (GOOD, REFUSED)]
+        eventually(lambda: len(status(short_dir)["applications"]) == 2, 5.0, "both are known")
+        eventually(lambda: all(map(is_polled, labels)), 5.0, "both are polled")
+        other.close()
+        eventually(lambda: not is_polled(labels[1]), 5.0, "the other is let go")
+        assert is_polled(labels[0])
+        worker(REFUSED).offer(Kind.USER, 0, USER)
+        eventually(lambda: is_polled(labels[1]), 5.0, "it is back")
+
+
+def test_a_shipper_takes_as_many_descriptors_as_it_may_have(short_dir):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 300), hard))
+    try:
+        with embedded(short_dir) as process:
+            assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_shipper_that_has_left_leaves_no_thread_behind(short_dir, monkeypatch):
+    monkeypatch.setattr("moesifasgi.shipper.presence.FIRST_WORKER_S", 0.0)
+    before = set(threading.enumerate())
+    spool = open_spool(short_dir, max_bytes=1 << 20, min_free_bytes=0, durability="normal")
+    Daemon(Options(short_dir, short_dir / SOCKET_NAME, embedded=True), spool).run()
+    assert set(threading.enumerate()) <= before

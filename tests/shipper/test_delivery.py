@@ -343,11 +343,15 @@ class RestlessSpool(MemorySpool):
 def test_a_spool_that_cannot_settle_is_asked_again_and_nothing_is_lost(rig, event, until, monkeypatch):
     monkeypatch.setattr("moesifasgi.shipper.delivery.SPOOL_REST_S", 0.05)
     rig.spool = RestlessSpool()
-    rig.spool.failures = 3
+    rig.spool.failures = 1_000_000
     rig.start()
     rig.append(*(event() for _ in range(30)))
+    until(lambda: rig.delivery.status()["reasons"])
+    assert rig.delivery.status()["reasons"] == ["the spool fails: no space left"]
+    rig.spool.failures = 3
     assert rig.distinct(30)
     until(lambda: rig.delivery.idle)
+    until(lambda: not rig.delivery.status()["reasons"])
     assert rig.spool.totals().delivered == 30
     assert rig.collector.store.counts().duplicates == 0
 

@@ -275,3 +275,24 @@ def test_the_newest_that_falls_behind_too_makes_way_for_what_is_newer():
             state.delivered(batch)
         state.take([], 0.0, min(state.stretches, key=lambda stretch: stretch.after))
     assert {1, 11, 21} <= read, "those in between come when the oldest is over"
+
+
+def test_where_order_matters_the_witness_is_a_copy_of_another_item_each_time_and_nothing_overtakes():
+    state = lane_state("users")
+    state.take([chunk(1, 4), chunk(2, 2, b"poison"), chunk(3, 2, b"q")], now=0.0)
+    state.give_back(next_batch(state))
+    state.take([chunk(4, 1, b"r")], now=0.0)
+    seen = []
+    for number in range(8):
+        batch = state.witness(encode, NEVER_EXPIRES)
+        seen += batch.bodies
+        (state.give_back, state.give_back_last)[number % 2](batch)
+    assert seen == [b"r0", b"q1", b"q0", b"p3", b"p2", b"p1", b"p0", b"r0"]
+    state.delivered(batch)
+    left = [body for _ in range(2) for body in next_batch(state).bodies]
+    assert left == [b"p0", b"p1", b"p2", b"p3", b"q0", b"q1", b"r0"]
+    assert (next_batch(state), [each.row for each in state.settlements()]) == (None, [2])
+
+
+def test_where_order_matters_nothing_to_upload_is_no_witness():
+    assert lane_state("users").witness(encode, NEVER_EXPIRES) is None

@@ -214,6 +214,21 @@ def test_lists_maps_and_names_are_cut_like_texts(metadata, limit):
     assert made["metadata"]["moesif"]["cut"]["limit"] == limit
 
 
+def test_a_flood_of_headers_leaves_the_well_known_ones():
+    flood = [(b"x-%d" % number, b"v" * 50) for number in range(30_000)]
+    known = [(b"content-type", b"a/b"), (b"x-moesif-transaction-id", b"7"), (b"host", b"h")]
+    made = encode(Kind.RECORD, record(request_headers=[*flood, *known]))
+    headers = made["request"]["headers"]
+    assert len(headers) == made["metadata"]["moesif"]["cut"]["limit"] < 30_000
+    assert [headers[name.decode()] for name, _ in known] == ["a/b", "7", "h"]
+
+
+def test_a_flood_of_metadata_leaves_the_notes():
+    metadata = {f"name-{number}": "v" * 90 for number in range(9_999)}
+    made = encode(Kind.RECORD, record(metadata=metadata, ending=2, error="Gone", status=None))
+    assert {"ending", "error", "cut"} == set(made["metadata"]["moesif"])
+
+
 def test_a_note_names_ten_fields_at_most():
     made = encode(Kind.USER, {"user_id": "u", **{f"{n}" + "x" * 999: "y" * 70_000 for n in range(20)}})
     fields = made["metadata"]["moesif"]["cut"]["fields"]

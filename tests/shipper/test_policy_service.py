@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,9 @@ from lab.one_shipper import A, B, OneShipper
 from lab.processes import eventually
 
 from moesifasgi.channel.carrier import STATS_INTERVAL_S
+from moesifasgi.enforcement import in_force
 from moesifasgi.inspector import Behaviour, Collector
+from moesifasgi.policy.policy import NO_POLICY, Policy
 
 RULE = {"_id": "r1", "type": "regex", "block": True, "response": {"status": 403}}
 BUDGET_S = 2.0
@@ -87,6 +90,47 @@ def test_one_applications_bad_collector_does_not_disturb_another(service: OneShi
         worker = service.worker(B, A)
         eventually(lambda: worker.in_force(A), 2.0, "the good one is told")
         assert worker.in_force(B) is None
+
+
+def test_a_configuration_that_cannot_be_had_keeps_back_the_rules_that_need_it(service: OneShipper) -> None:
+    about_users = {"_id": "u", "type": "user", "applied_to": "not_matching", "block": True}
+    service.collector.set_rules(None, [RULE, about_users])
+    service.collector.behave(Behaviour(status=503, path_prefix="/v1/config"))
+    with service.shipper():
+        worker = service.worker()
+        eventually(
+            lambda: worker.in_force() == {"config": {}, "rules": [RULE]}, 5.0, "regex rules are in force"
+        )
+        eventually(lambda: service.policy()["state"].startswith("without config"), 5.0, "status says so")
+
+
+def test_acknowledgements_and_drains_go_on_while_a_worker_compiles_a_policy(
+    service: OneShipper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    class Slow(Policy):
+        @classmethod
+        def compile(cls, document: Any, **more: Any) -> Policy:
+            begun.set()
+            gate.wait(20.0)
+            return Policy.compile(document, **more)
+
+    monkeypatch.setattr(in_force, "Policy", Slow)
+    service.collector.set_rules(None, [RULE])
+    try:
+        with service.shipper():
+            worker = service.worker()
+            compiled = in_force.PolicyInForce(worker.channel, worker.keys[A], first_match=False)
+            assert begun.wait(5.0)
+            service.upload(worker)
+            assert worker.channel.drain(5.0, give_up=False).delivered
+            eventually(lambda: worker.channel.stats()["ring_events"] == 0, 5.0, "it is acknowledged")
+            assert compiled.policy is NO_POLICY
+            gate.set()
+            eventually(lambda: not compiled.policy.governance.empty, 5.0, "the policy is in force")
+    finally:
+        gate.set()
 
 
 def test_a_worker_that_says_another_address_gets_that_ones_policy(service: OneShipper) -> None:

@@ -11,6 +11,7 @@ from moesifasgi.wire.policy_document import pack_part, unpack
 
 APPLICATION = Application("an-application-id")
 PACE = PolicyPace()
+REGEX = {"_id": "r", "type": "regex"}
 
 
 def learned(kept: bytes | None = None) -> PolicyState:
@@ -40,10 +41,35 @@ def test_nothing_is_asked_before_a_worker_has_come_nor_while_a_request_is_under_
 def test_either_part_makes_a_document_with_the_other_empty() -> None:
     state = learned()
     assert in_force(state) is None
-    take(state, Part.RULES, [{"_id": "r"}])
-    assert in_force(state) == {"config": {}, "rules": [{"_id": "r"}]}
+    take(state, Part.RULES, [REGEX])
+    assert in_force(state) == {"config": {}, "rules": [REGEX]}
     take(state, Part.CONFIG, {"sample_rate": 1})
-    assert in_force(state) == {"config": {"sample_rate": 1}, "rules": [{"_id": "r"}]}
+    assert in_force(state) == {"config": {"sample_rate": 1}, "rules": [REGEX]}
+    other = learned()
+    take(other, Part.CONFIG, {"sample_rate": 1})
+    assert in_force(other) == {"config": {"sample_rate": 1}, "rules": []}
+
+
+def test_before_a_configuration_was_had_no_rule_about_users_or_companies_is_in_force() -> None:
+    """It says who is in the cohort: a rule for those outside would meet those inside, too."""
+    state = learned()
+    rules = [
+        REGEX,
+        *({"_id": kind, "type": kind, "applied_to": "not_matching"} for kind in ("user", "company")),
+    ]
+    take(state, Part.RULES, [*rules, 7, {"_id": "x", "type": ["regex"]}])
+    state.take(Part.CONFIG, Failed("503"), 1.0, 0.5)
+    assert in_force(state) == {"config": {}, "rules": [REGEX]}
+    words = "without configuration, so without rules about users and companies"
+    assert state.status(1.0)["state"] == f"{words}: /v1/config: 503"
+    assert learned(state.to_keep()).status(0.0)["state"] == words
+
+    take(state, Part.CONFIG, {}, now=2.0)
+    assert in_force(state)["rules"][:3] == rules
+    state.take(Part.CONFIG, Failed("503"), 3.0, 0.5)
+    assert in_force(state)["rules"][:3] == rules
+    assert in_force(learned(state.to_keep()))["rules"][:3] == rules
+    assert state.status(3.0)["state"] == "stale: /v1/config: 503"
 
 
 def test_a_part_that_is_confirmed_stays_as_it_is() -> None:

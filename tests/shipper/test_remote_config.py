@@ -15,7 +15,7 @@ from lab.processes import eventually
 from moesifasgi.inspector import Behaviour, Collector
 from moesifasgi.shipper.freshness import PolicyPace
 from moesifasgi.shipper.http import Timeouts
-from moesifasgi.shipper.remote_config import RemoteConfig
+from moesifasgi.shipper.remote_config import MAX_REQUESTS, RemoteConfig
 from moesifasgi.shipper.retry import Backoff
 from moesifasgi.shipper.spool import Lane, SpoolError
 from moesifasgi.shipper.spool.memory import MemorySpool
@@ -171,6 +171,20 @@ def test_nodes_that_disagree_cost_no_more_than_the_first_of_each_tag(rig: Rig) -
 
     assert rig.requests(CONFIG) == before + 1
     assert before <= 7
+
+
+def test_a_collector_that_hangs_is_asked_for_so_many_applications_at_once_and_no_more(rig: Rig) -> None:
+    rig.collector.behave(Behaviour(hang=True))
+    rig.start(timeouts=Timeouts(connect_s=5.0, read_s=5.0, total_s=5.0))
+    for number in range(2 * MAX_REQUESTS):
+        rig.learn(f"{number:060}")
+    eventually(lambda: rig.requests(CONFIG) >= MAX_REQUESTS, 4.0, "as many as may be are under way")
+    # Were there more, they would be there by the time that one more thing is through the mailbox.
+    rig.learn("the-last-one-that-says-hello")
+    eventually(lambda: "the-last-one-that-says-hello" in rig.made[-1].status(), 4.0, "it is known")
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("moesif-policy")]
+
+    assert rig.requests(CONFIG) == len(threads) == MAX_REQUESTS
 
 
 BAD_ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
@@ -475,3 +489,32 @@ def test_a_new_policy_is_no_longer_than_two_spacings_away(rig: Rig) -> None:
     rig.name(None, "news")
     rig.until_force({}, [RULE])
     assert time.monotonic() - begun < 1.0
+
+
+def test_an_application_without_workers_is_not_polled_until_its_next_hello(rig: Rig) -> None:
+    poll_s = 0.05
+    remote_config = rig.start(PolicyPace(poll_s=poll_s, spacing_s=0.02, backoff=OFTEN, lasting=OFTEN))
+    rig.learn(A)
+    rig.learn(B)
+    remote_config.connected(frozenset({A, B}))
+    rig.until_state("ok", A)
+    rig.until_state("ok", B)
+
+    def age_s(application_id: str) -> float:
+        return float(rig.status(application_id)["age_seconds"])
+
+    remote_config.connected(frozenset({B}))
+    eventually(lambda: age_s(A) > 20 * poll_s > 10 * poll_s > age_s(B), 5.0, "only B is asked for")
+    assert rig.status(A)["next_check_in_seconds"] is None
+    assert rig.status(A)["state"] == "ok"
+    rig.learn(A)
+    remote_config.connected(frozenset({A, B}))
+    eventually(lambda: age_s(A) < 10 * poll_s, 5.0, "A is asked for again")
+
+
+def test_an_application_whose_worker_only_left_something_behind_is_not_polled_on(rig: Rig) -> None:
+    remote_config = rig.start()
+    remote_config.connected(frozenset())
+    rig.learn()
+    remote_config.connected(frozenset())
+    eventually(lambda: rig.status().get("next_check_in_seconds", 0.0) is None, 5.0, "it is let go")

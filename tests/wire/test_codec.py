@@ -217,3 +217,12 @@ def test_a_policy_may_be_written_in_two_pieces(size: int):
 
     assert decode(framed[4:]) == Policy(5, document)
     assert int.from_bytes(framed[:4], "big") == len(framed) - 4 <= MAX_FRAME_BYTES
+
+
+def test_only_an_event_may_be_larger_than_what_a_receiver_takes_of_other_messages():
+    event, stats = Event(0, 0, 1, msgpack.packb("x" * 1_000)), encode(Stats(1, 2, {"acked": 3}))
+
+    assert decode(encode(event), max_control_bytes=100) == event
+    assert isinstance(decode(stats, max_control_bytes=len(stats)), Stats)
+    with pytest.raises(MalformedMessage, match="no event"):
+        decode(stats, max_control_bytes=len(stats) - 1)

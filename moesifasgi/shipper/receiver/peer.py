@@ -14,6 +14,8 @@ from moesifasgi.wire.messages import Message, Stats
 READ_BYTES = 256 * 1024
 MAX_UNREAD_BYTES = 64 * 1024
 """Answers a peer has not read, beyond what the kernel holds: thousands of acks; then it is dropped."""
+MAX_CONTROL_BYTES = 128 * 1024
+"""The largest message that is no EVENT: a HELLO of as many applications as there are keys has 75 kB."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -78,7 +80,7 @@ class Peer:
     def next_message(self) -> Message | None:
         """ValueError (FrameTooLarge, MalformedMessage) where the peer does not speak this wire."""
         payload = self._decoder.next_payload()
-        return None if payload is None else decode(payload)
+        return None if payload is None else decode(payload, MAX_CONTROL_BYTES)
 
     def tell(self, message: Message) -> None:
         """Answer. A peer that cannot be written to is still read to its end: what it had sent counts."""

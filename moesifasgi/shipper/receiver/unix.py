@@ -16,6 +16,7 @@ from moesifasgi.quiet import say
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.receiver.acks import OwedAcks
 from moesifasgi.shipper.receiver.conversation import Conversation, Desk
+from moesifasgi.shipper.receiver.listener import Listener
 from moesifasgi.shipper.receiver.peer import Peer
 from moesifasgi.shipper.spool import SpoolError
 from moesifasgi.wakeup import Wakeup
@@ -29,6 +30,8 @@ INTRODUCTION_S = 10.0
 TOOL_IDLE_S = 60.0
 """So long may a tool stay connected without waiting for a drain."""
 COMMIT_RETRY_S = 0.5
+DROPS_TOLD_S = 60.0
+"""So long is a shipper unhealthy after it dropped something for want of room; counters tell it for good."""
 SIGN_OF_LIFE_S = 0.25
 """How often a peer that waits for a drain hears an acknowledgement again: a busy shipper is no dead one."""
 
@@ -41,7 +44,6 @@ class Receiver:
     ) -> None:
         self.malformed = 0
         self.refused = 0
-        self._listener: socket.socket | None = listener
         self._intake = intake
         self._desk = desk
         self._allowed_uids = allowed_uids
@@ -50,16 +52,26 @@ class Receiver:
         self._posted: deque[Callable[[], None]] = deque()
         self._owed = OwedAcks()
         self._commit_at: float | None = None
+        self._spool_fault: SpoolError | None = None
         self._paused = False
         self.wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._listener = Listener(listener, self._selector, self._accept)
         self._selector.register(self.wakeup, selectors.EVENT_READ, self.wakeup.clear)
 
     @property
     def workers(self) -> list[Peer]:
         """Peers that have introduced themselves as workers."""
         return self._conversation.workers
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why nothing arrives here now; empty if it does. Status tells them."""
+        found = [] if self._spool_fault is None else [f"the spool cannot store events: {self._spool_fault}"]
+        dropped_at = self._intake.dropped_at
+        if dropped_at is not None and time.monotonic() - dropped_at < DROPS_TOLD_S:
+            found.append("the spool has no room: events were dropped within the last minute")
+        return found
 
     def post(self, task: Callable[[], None]) -> None:
         """Run ``task`` on the receiver's thread, soon."""
@@ -88,8 +100,11 @@ class Receiver:
             self._pause(True)  # Until a commit succeeds.
         if self._intake.due_in_s() == 0.0 and self._may_commit():
             self.commit()
-        if self._owed.due_in_s(time.monotonic()) == 0.0:
+        now = time.monotonic()
+        if self._owed.due_in_s(now) == 0.0:
             self.acknowledge()
+        if self._listener.due_in_s(now) == 0.0:
+            self._listener.wake()
         self._look_after_peers()
         if progress:
             # Frames come one by one: gathering a few spares each of their workers a wake-up of this process.
@@ -104,8 +119,9 @@ class Receiver:
         except SpoolError as error:
             say("spool refuses", "the spool cannot store events for now: %s", error)
             self._commit_at = time.monotonic() + COMMIT_RETRY_S
+            self._spool_fault = error
             return False
-        self._commit_at = None
+        self._commit_at = self._spool_fault = None
         self._pause(False)
         if stored:
             self._owed.add(stored, frames, time.monotonic())
@@ -120,10 +136,7 @@ class Receiver:
 
     def stop_accepting(self) -> None:
         """No new peers; those that are here go on."""
-        if self._listener is not None:
-            self._selector.unregister(self._listener)
-            self._listener.close()
-            self._listener = None
+        self._listener.close()
 
     def read_out(self, deadline: float) -> None:
         """Read what has been sent, store and acknowledge it: the first half of leaving."""
@@ -144,21 +157,19 @@ class Receiver:
         waits = [longest_s]
         if (due_s := self._intake.due_in_s()) is not None:
             waits.append(max(due_s, (self._commit_at or now) - now))
-        if (due_s := self._owed.due_in_s(now)) is not None:
-            waits.append(due_s)
+        waits += [
+            due_s for due_s in (self._owed.due_in_s(now), self._listener.due_in_s(now)) if due_s is not None
+        ]
         return max(0.0, min(waits))
 
     def _may_commit(self) -> bool:
         return self._commit_at is None or time.monotonic() >= self._commit_at
 
     def _accept(self) -> None:
-        assert self._listener is not None
-        try:
-            connected, _ = self._listener.accept()
-        except OSError as error:
-            say("accept", "could not accept a connection: %s", error)
+        now = time.monotonic()
+        if (connected := self._listener.accept(now)) is None:
             return
-        peer = Peer(connected, time.monotonic())
+        peer = Peer(connected, now)
         if (why := self._unwelcome(peer)) is not None:
             self.refused += 1
             peer.tell(Refused(why))

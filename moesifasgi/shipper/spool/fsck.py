@@ -113,6 +113,7 @@ def _examine(connection: sqlite3.Connection, found: Findings, progress: Progress
     found.faults += list(_differences(ledger, held))
     found.dead_letters = _examine_dead_letters(connection, ledger, found)
     found.faults += _some("session {} does not match its seal", tables.unsealed_sessions(connection))
+    found.faults += _some("the policy of …{} does not match its seal", tables.unsealed_policies(connection))
 
 
 def _examine_rows(

@@ -147,5 +147,17 @@ def write_policy(connection: sqlite3.Connection, application_id: str, policy: by
 def select_policies(connection: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
     """Those that are intact; the others are fetched again."""
     for application_id, policy, sealed in connection.execute("SELECT * FROM policies"):
-        if isinstance(policy, bytes) and seal(policy, application_id) == sealed:
+        if _is_sealed(application_id, policy, sealed):
             yield application_id, policy
+
+
+def unsealed_policies(connection: sqlite3.Connection) -> list[str]:
+    """The applications, by their last four characters, whose policy its seal does not vouch for."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'policies'").fetchone():
+        return []  # An older file, which no shipper has opened since.
+    rows = connection.execute("SELECT * FROM policies ORDER BY application_id")
+    return [str(row[0])[-4:] for row in rows if not _is_sealed(*row)]
+
+
+def _is_sealed(application_id: str, policy: object, sealed: int) -> bool:
+    return isinstance(policy, bytes) and seal(policy, application_id) == sealed

@@ -1,6 +1,7 @@
 """The receiver and its peers, good and hostile: who may speak, what is refused, and who is not disturbed."""
 
 import os
+import resource
 import select
 import socket
 import struct
@@ -550,3 +551,68 @@ def test_more_applications_than_there_are_keys_are_an_offence(far_end: FarEnd, s
     speaker = speak()
     wires = [Application(f"a{number}").to_wire() for number in range(MAX_KEY + 2)]
     assert speaker.hello(applications=wires) is None
+
+
+def test_as_many_applications_as_there_are_keys_are_served_with_long_settings(far_end: FarEnd, speak: Any):
+    uri, bundle = "https://secure-proxy.example.com/moesif", "/etc/ssl/certs/ca-certificates.crt"
+    wires = [
+        Application(f"{n:0360}", uri, user_agent_suffix="reports", http_proxy=uri, ca_bundle=bundle).to_wire()
+        for n in range(MAX_KEY + 1)
+    ]
+    assert isinstance(speak().hello(applications=wires), Welcome)
+
+
+def test_without_descriptors_it_waits_instead_of_spinning_and_serves_who_waited(
+    far_end: FarEnd, path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rounds = 0
+    step = far_end.receiver.step
+
+    def counted(longest_wait_s: float) -> bool:
+        nonlocal rounds
+        rounds += 1
+        return step(longest_wait_s)
+
+    monkeypatch.setattr(far_end.receiver, "step", counted)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as waiting:
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            waiting.connect(str(path))
+            began = time.monotonic()
+            eventually(lambda: rounds > 10, 5.0, "its rounds go on")
+            assert time.monotonic() - began > 0.1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        waiting.settimeout(5.0)
+        waiting.sendall(frame(encode(StatusRequest())))
+        assert waiting.recv(1 << 16)
+
+
+def test_while_the_spool_refuses_there_is_a_reason_and_afterwards_none(path: Path):
+    spool = MoodySpool()
+    spool.refuses = True
+    with FarEnd(path, spool) as far_end, Speaker(path) as speaker:
+        speaker.hello()
+        speaker.events(1)
+        reason = eventually(lambda: far_end.receiver.reasons, 5.0, "it says why")
+        assert reason == ["the spool cannot store events: no space left on device"]
+        spool.refuses = False
+        assert speaker.answer_of(Ack) == Ack(1)
+        assert far_end.receiver.reasons == []
+
+
+def test_what_is_dropped_for_want_of_room_is_a_reason_for_a_minute(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with FarEnd(path, MemorySpool(max_bytes=10)) as far_end, Speaker(path) as speaker:
+        speaker.hello()
+        assert far_end.receiver.reasons == []
+        speaker.events(1, payload=msgpack.packb(os.urandom(1_000)))
+        assert speaker.answer_of(Ack) == Ack(1)
+        reason = "the spool has no room: events were dropped within the last minute"
+        assert far_end.receiver.reasons == [reason]
+        monkeypatch.setattr("moesifasgi.shipper.receiver.unix.DROPS_TOLD_S", 0.0)
+        assert far_end.receiver.reasons == []

@@ -21,6 +21,7 @@ def filled(tmp_path: Path, opened, append) -> SqliteSpool:
     spool = opened()
     for first in range(1, 91, 3):
         append(spool, first)
+    spool.remember_policy("the-application", b"the policy")
     return spool
 
 
@@ -61,6 +62,8 @@ def test_an_examination_changes_nothing(tmp_path: Path, filled: SqliteSpool):
         ("DELETE FROM chunks WHERE row = 9", "45 events are counted, 42 are there"),
         ("UPDATE counters SET value = value + 1 WHERE name = 'taken'", "do not add up"),
         ("UPDATE sessions SET last = 1", "does not match its seal"),
+        ("UPDATE policies SET policy = x'00'", "the policy of …tion does not match its seal"),
+        ("UPDATE policies SET policy = 'text'", "the policy of …tion does not match its seal"),
         ("UPDATE chunks SET seal = 0", "… and 10 more"),
         ("DROP TABLE sessions", "no such table"),
     ],
@@ -127,3 +130,9 @@ def test_permissions_that_let_others_in_are_noted(tmp_path: Path, filled: Sqlite
     found = examine(tmp_path)
     assert [note for note in found.notes if "0644" in note]
     assert not found.faults
+
+
+def test_an_older_spool_lacks_the_policies_and_is_sound(tmp_path: Path, filled: SqliteSpool):
+    filled.close()
+    change(tmp_path, "DROP TABLE policies")
+    assert fsck(tmp_path).exit_code == 0
