@@ -25,6 +25,8 @@ FULL = 2
 """What ``PRAGMA synchronous`` says for FULL."""
 LANES = [Lane("application-one", "events"), Lane("application-two", "users")]
 SESSIONS = [b"a" * 16, b"b" * 16]
+pytestmark = pytest.mark.timeout(1_800)
+"""For the campaign's counts; here it takes seconds."""
 
 
 @pytest.fixture
