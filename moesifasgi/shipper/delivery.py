@@ -86,7 +86,7 @@ class Delivery:
         self._drains: list[Drain] = []
         self._in_flight = 0
         self._spool_rest_until = float("-inf")
-        self._spool_fault = ""
+        self._spool_fault = self._fault = ""
         self._close_by: float | None = None
         self._heartbeat = self._clock.monotonic()
         self._thread: threading.Thread | None = None
@@ -132,7 +132,7 @@ class Delivery:
 
     @property
     def heartbeat(self) -> float:
-        """When the coordinator last finished a turn, in monotonic seconds."""
+        """When the coordinator last finished a turn without a fault, in monotonic seconds."""
         return self._heartbeat
 
     def status(self) -> dict[str, Any]:
@@ -140,6 +140,7 @@ class Delivery:
         silent_s = self._clock.monotonic() - self._heartbeat
         stalled = [f"the delivery loop is silent for {silent_s:.0f} s"] if silent_s > STALLED_S else []
         failing = [f"the spool fails: {self._spool_fault}"] if self._spool_fault else []
+        failing += [f"fault in the delivery loop: {self._fault}"] if self._fault else []
         lost = [f"the settings of …{lane.application_id[-4:]} are unknown" for lane in self._unknown]
         lanes = list(self._lanes.values())
         return status_of(lanes, self._uploader.traffic, self._clock.monotonic(), [*stalled, *failing, *lost])
@@ -162,11 +163,14 @@ class Delivery:
             try:
                 self._receive(self._wait_s())
                 self._turn(self._clock.monotonic())
-            except Exception:  # the one boundary: a fault here must not end delivery
+            except Exception as error:  # the one boundary: a fault here must not end delivery
+                self._fault = type(error).__name__
                 self._quiet.say("fault", "fault in the delivery loop", level=logging.ERROR)
                 logger.debug("fault in the delivery loop", exc_info=True)
                 time.sleep(SPOOL_REST_S)
-            self._heartbeat = self._clock.monotonic()
+            else:
+                self._fault = ""
+                self._heartbeat = self._clock.monotonic()
         self._receive(0.0)
         self._work_on_spool(self._clock.monotonic())
         for drain in self._drains:
@@ -259,8 +263,8 @@ class Delivery:
 
     def _read(self, state: LaneState, now: float) -> None:
         for stretch in state.stretches:
-            while not stretch.caught_up and (wanted := state.wanted_items(stretch)):
-                chunks = self._spool.peek(state.lane, stretch.after, wanted, stretch.upto)
+            while not stretch.caught_up and (wanted := state.wanted(stretch)):
+                chunks = self._spool.peek(state.lane, stretch.after, wanted.items, stretch.upto, wanted.bytes)
                 state.take(chunks, now, stretch)
 
     def _dispatch(self, state: LaneState, now: float) -> None:

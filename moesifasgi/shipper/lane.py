@@ -10,6 +10,7 @@ happens to this process, nothing is lost.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from moesifasgi.shipper.batch import Batch, Entry, OpenChunk
 from moesifasgi.shipper.gate import Gate, GateState, Pace
@@ -30,10 +31,16 @@ MIN_UPLOAD_BYTES = 64 * 1024
 """Whatever a proxy refuses as too large, batches are not made smaller than this ahead of time."""
 ORDERED_STREAMS = frozenset({"users", "companies", "subscriptions"})
 """Merged by the collector under their own id, so the last one must be the newest: one upload at a time."""
-_FIRST_GUESS_ITEM_BYTES = 100_000
 _NOW = float("-inf")
 Encode = Callable[[Item], bytes]
 """An item as JSON. Raises Unserialisable."""
+
+
+class Wanted(NamedTuple):
+    """How much to read; at least one chunk, if there is one."""
+
+    items: int
+    bytes: int
 
 
 class LaneState:
@@ -110,16 +117,19 @@ class LaneState:
         """Something may have been appended."""
         self._stretches.newest.caught_up = False
 
-    def wanted_items(self, stretch: Stretch) -> int:
-        """How many items to read there now: 0 while enough is held, or while nothing can be delivered."""
+    def wanted(self, stretch: Stretch) -> Wanted | None:
+        """What to read there now; None while enough is held, or while nothing can be delivered."""
         if self._open and self.gate.state is not GateState.OPEN:
-            return 0
-        most = READ_AHEAD_BATCHES * self.concurrency * max(self._fill, MAX_BATCH_SIZE)
-        mean_bytes = self._open_bytes / self._open_items if self._open_items else _FIRST_GUESS_ITEM_BYTES
-        room = int((READ_AHEAD_BYTES - self._open_bytes) / max(1, mean_bytes))
-        share = most if len(self._stretches) == 1 else most // 2 - len(stretch.waiting)
+            return None
+        items = READ_AHEAD_BATCHES * self.concurrency * max(self._fill, MAX_BATCH_SIZE)
+        items_left, bytes_left = items - self._open_items, READ_AHEAD_BYTES - self._open_bytes
+        if len(self._stretches) > 1:
+            items_left = min(items_left, items // 2 - len(stretch.waiting))
+            bytes_left = min(bytes_left, READ_AHEAD_BYTES // 2 - stretch.waiting_bytes)
+        if items_left > 0 and bytes_left > 0:
+            return Wanted(items_left, bytes_left)
         starved = not self._open or (len(self._stretches) > 1 and not stretch.waiting)
-        return max(0, min(most - self._open_items, share, room), starved)
+        return Wanted(1, 1) if starved else None
 
     def take(self, chunks: Sequence[StoredChunk], now: float, stretch: Stretch | None = None) -> None:
         """What was read of a stretch (None: the newest) behind its ``after``; nothing at all is its end."""
@@ -142,13 +152,17 @@ class LaneState:
         newest = self._stretches.newest
         if self._ordered or self.gate.state is not GateState.OPEN:
             return False
-        if newest.caught_up or not newest.waiting or self.wanted_items(newest):
+        if newest.caught_up or not newest.waiting or self.wanted(newest):
             return False
         waited_s = wall_now - newest.waiting[0].chunk.stored.appended_at
         return waited_s > FRESH_S and len(self._stretches) < MAX_STRETCHES
 
     def read_behind(self, newest_row: int) -> None:
         """From now on read behind this row too, the spool's newest."""
+        if len(self._stretches) > 1:
+            # What is read neither now nor next holds nothing of what may be held.
+            for chunk in self._stretches.newest.give_back():
+                self._forget(chunk)
         self._stretches.close(newest_row)
 
     def due_at(self, flush: bool) -> float | None:
@@ -163,7 +177,7 @@ class LaneState:
             return None
         full = len(stretch.waiting) >= self._fill or stretch.waiting_bytes >= self._max_upload_bytes
         # What is behind need not wait for more.
-        if full or flush or stretch.upto is not None:
+        if full or flush or stretch.closed:
             return _NOW
         return stretch.waiting[0].chunk.read_at + self.application.batch_timeout_s
 
@@ -270,10 +284,13 @@ class LaneState:
     def settled(self) -> None:
         """The spool has taken the settlements."""
         for chunk in self._done:
-            del self._open[chunk.stored.row]
-            self._open_items -= len(chunk.stored.items)
-            self._open_bytes -= chunk.bytes
+            self._forget(chunk)
         self._done = []
+
+    def _forget(self, chunk: OpenChunk) -> None:
+        del self._open[chunk.stored.row]
+        self._open_items -= len(chunk.stored.items)
+        self._open_bytes -= chunk.bytes
 
     def _ready(self, entry: Entry, encode: Encode, expires_before: float) -> bool:
         """Whether the entry can be uploaded; one that cannot has its fate afterwards."""

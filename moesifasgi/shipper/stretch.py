@@ -13,36 +13,56 @@ from collections import deque
 from collections.abc import Iterable
 
 from moesifasgi.shipper.batch import Entry, OpenChunk
+from moesifasgi.shipper.spool import LAST_ROW
 
 FRESH_S = 5.0
 """What waits for longer, though the collector answers, is overtaken by what is new."""
 MAX_STRETCHES = 8
-"""Of one lane; every one may hold what it has read ahead."""
+"""Of one lane."""
 
 
 class Stretch:
-    """Rows of a lane after ``after`` and up to ``upto`` (None: without an end), read in their order."""
+    """Rows of a lane after ``after`` and up to ``upto``, read in their order."""
 
     __slots__ = ("after", "caught_up", "upto", "waiting", "waiting_bytes")
 
     def __init__(self, after: int) -> None:
         self.after = after
         """The last row that was read."""
-        self.upto: int | None = None
+        self.upto = LAST_ROW
         self.caught_up = False
         """Nothing more was there at the last read."""
         self.waiting: deque[Entry] = deque()
         self.waiting_bytes = 0
 
     @property
+    def closed(self) -> bool:
+        """What is newer belongs to another."""
+        return self.upto != LAST_ROW
+
+    @property
     def over(self) -> bool:
         """It is closed, and has nothing left."""
-        return self.upto is not None and self.caught_up and not self.waiting
+        return self.closed and self.caught_up and not self.waiting
 
     def add(self, chunk: OpenChunk) -> None:
         self.after = chunk.stored.row
         self.waiting.extend(Entry(chunk, index) for index in range(chunk.left))
         self.waiting_bytes += chunk.bytes
+
+    def give_back(self) -> list[OpenChunk]:
+        """The chunks that nothing was taken of: they will be read again."""
+        returned = []
+        while self.waiting:
+            chunk = self.waiting[-1].chunk
+            items = len(chunk.stored.items)
+            if len(self.waiting) < items or self.waiting[-items].chunk is not chunk:
+                break
+            for _ in range(items):
+                self.take_newest()
+            returned.append(chunk)
+            self.after = chunk.stored.row - 1
+        return returned
 
     def take_oldest(self) -> Entry:
         return self._taken(self.waiting.popleft())
@@ -107,7 +127,7 @@ class Stretches:
         self._newest_is_next = True
 
     def was_read(self, stretch: Stretch, *, something: bool) -> None:
-        at_end = stretch.upto is not None and stretch.after >= stretch.upto
+        at_end = stretch.after >= stretch.upto
         stretch.caught_up = at_end or not something
         self._forget()
 

@@ -107,6 +107,13 @@ def test_chunks_come_out_in_the_order_they_came_in(opened: Opener) -> None:
     assert spool.peek(EVENTS, rows[0].row, 100) == rows[1:]
 
 
+def test_a_peek_ends_with_the_chunk_that_reaches_the_bytes(opened: Opener) -> None:
+    spool = opened()
+    for first in range(1, 50, 10):
+        spool.append([a_chunk(first, 10, size=1_000)], {SESSION: first + 9})
+    assert [len(spool.peek(EVENTS, 0, 1_000, max_bytes=limit)) for limit in (1, 10_000, 25_000)] == [1, 1, 3]
+
+
 def test_reading_ends_at_the_row_that_was_named(opened: Opener) -> None:
     spool = opened()
     for first in range(1, 50, 10):

@@ -446,3 +446,27 @@ def test_updates_of_a_user_keep_their_order_in_a_backlog(rig, until):
     numbers = [item["metadata"]["number"] for item in rig.collector.store.items("users")]
     # The collector keeps the newest thousand.
     assert numbers == list(range(2000, 3000))
+
+
+class FaultySpool(MemorySpool):
+    """A spool with a fault of ours in it, for a while."""
+
+    faulty = True
+
+    def settle(self, settlements) -> None:
+        if self.faulty:
+            raise ZeroDivisionError
+        super().settle(settlements)
+
+
+def test_a_fault_of_ours_in_the_loop_is_told_and_no_sign_of_life(rig, event, until):
+    rig.spool = FaultySpool()
+    rig.append(event())
+    rig.start()
+    until(lambda: rig.delivery.status()["reasons"] == ["fault in the delivery loop: ZeroDivisionError"])
+    heartbeat = rig.delivery.heartbeat
+    until(lambda: rig.distinct(1))
+    assert rig.delivery.heartbeat == heartbeat
+    rig.spool.faulty = False
+    until(lambda: rig.delivery.idle and not rig.delivery.status()["reasons"])
+    assert rig.delivery.heartbeat > heartbeat

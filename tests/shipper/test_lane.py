@@ -37,9 +37,9 @@ def next_batch(state, flush=True):
     return state.next_batch(0.0, flush=flush, encode=encode, expires_before=NEVER_EXPIRES)
 
 
-def wanted(state) -> int:
-    (stretch,) = state.stretches
-    return state.wanted_items(stretch)
+def wanted(state, stretch=None) -> int:
+    found = state.wanted(stretch or state.stretches[0])
+    return found.items if found else 0
 
 
 def test_a_batch_waits_until_it_is_full_or_its_oldest_item_has_waited_long_enough():
@@ -235,12 +235,11 @@ def test_uploads_take_from_the_oldest_and_the_newest_in_turn():
 def test_each_of_the_two_is_read_ahead_while_the_other_holds_its_share():
     state = behind(rows=10)
     oldest, newest = sorted(state.stretches, key=lambda stretch: stretch.after)
-    assert (state.wanted_items(oldest), state.wanted_items(newest)) == (0, 1)
+    assert (wanted(state, oldest), wanted(state, newest)) == (0, 1)
     while oldest.waiting:
         state.delivered(state.next_batch(0.0, flush=True, encode=encode, expires_before=NEVER_EXPIRES))
     state.settled()
-    assert state.wanted_items(oldest) > 1
-    assert state.wanted_items(newest) > 1
+    assert (wanted(state, oldest), wanted(state, newest)) == (800, 800)
 
 
 def test_rows_that_were_not_read_yet_are_not_done():
@@ -258,41 +257,61 @@ def test_rows_that_were_not_read_yet_are_not_done():
     assert (state.stretches, state.idle, state.oldest_row) == ([newest], True, None)
 
 
+class Rows:
+    """Chunks of two items by their rows, read as delivery does; ``deliver`` takes one batch."""
+
+    def __init__(self, state) -> None:
+        self.state = state
+        self.rows: list[int] = []
+        self.delivered: list[int] = []
+
+    def append(self, count) -> None:
+        first = len(self.rows) + 1
+        self.rows += range(first, first + count)
+        self.state.news()
+
+    def read(self) -> None:
+        for stretch in self.state.stretches:
+            while not stretch.caught_up and (found := self.state.wanted(stretch)):
+                due = [row for row in self.rows if stretch.after < row <= stretch.upto]
+                self.state.take([chunk(row, 2) for row in due[: max(1, found.items // 2)]], 0.0, stretch)
+
+    def deliver(self) -> int:
+        self.read()
+        if self.state.is_behind(100.0):
+            self.state.read_behind(len(self.rows))
+            self.read()
+        batch = next_batch(self.state)
+        if batch is None:
+            return 0
+        self.state.delivered(batch)
+        self.state.settled()
+        self.delivered += [entry.chunk.stored.row for entry in batch.entries]
+        return len(batch.entries)
+
+
 def test_the_newest_that_falls_behind_too_makes_way_for_what_is_newer():
-    state = behind(rows=10)
-    for rows in range(20, 200, 10):
-        newest = max(state.stretches, key=lambda stretch: stretch.after)
-        state.take([chunk(newest.after + 1, 800)], 0.0, newest)
-        while state.wanted_items(newest):
-            state.take([chunk(newest.after + 1, 800)], 0.0, newest)
-        if state.is_behind(100.0):
-            state.read_behind(rows)
-    assert len(state._stretches) == MAX_STRETCHES
-    read = set()
-    while len(state._stretches) > 1:
-        while (batch := next_batch(state)) is not None:
-            read |= rows_of(batch)
-            state.delivered(batch)
-        state.take([], 0.0, min(state.stretches, key=lambda stretch: stretch.after))
-    assert {1, 11, 21} <= read, "those in between come when the oldest is over"
+    lane = Rows(lane_state(concurrent_uploads=1))
+    lane.append(3_000)
+    sizes, most = [], 0
+    for _ in range(300):
+        lane.append(150)
+        sizes.append(lane.deliver())
+        most = max(most, len(lane.state._stretches))
+    assert most == MAX_STRETCHES
+    assert min(sizes) >= 100, "batches stay large, however many stretches there are"
+    assert sum(sizes) / len(sizes) >= 180
+    assert lane.state._open_items <= 400
+    while not lane.state.idle:
+        lane.deliver()
+    assert sorted(lane.delivered) == [row for row in lane.rows for _ in range(2)]
 
 
-def test_where_order_matters_the_witness_is_a_copy_of_another_item_each_time_and_nothing_overtakes():
-    state = lane_state("users")
-    state.take([chunk(1, 4), chunk(2, 2, b"poison"), chunk(3, 2, b"q")], now=0.0)
-    state.give_back(next_batch(state))
-    state.take([chunk(4, 1, b"r")], now=0.0)
-    seen = []
-    for number in range(8):
-        batch = state.witness(encode, NEVER_EXPIRES)
-        seen += batch.bodies
-        (state.give_back, state.give_back_last)[number % 2](batch)
-    assert seen == [b"r0", b"q1", b"q0", b"p3", b"p2", b"p1", b"p0", b"r0"]
-    state.delivered(batch)
-    left = [body for _ in range(2) for body in next_batch(state).bodies]
-    assert left == [b"p0", b"p1", b"p2", b"p3", b"q0", b"q1", b"r0"]
-    assert (next_batch(state), [each.row for each in state.settlements()]) == (None, [2])
-
-
-def test_where_order_matters_nothing_to_upload_is_no_witness():
-    assert lane_state("users").witness(encode, NEVER_EXPIRES) is None
+def test_what_is_held_is_bounded_in_bytes_whatever_came_before():
+    state = lane_state(concurrent_uploads=4)
+    state.take([chunk(1, 100, b"x")], now=0.0)
+    (stretch,) = state.stretches
+    found = state.wanted(stretch)
+    assert 0 < found.bytes <= READ_AHEAD_BYTES
+    state.take([chunk(2, 10, b"x" * (found.bytes // 10))], now=0.0)
+    assert state.wanted(stretch) is None

@@ -17,6 +17,9 @@ from typing import NamedTuple, Protocol
 from moesifasgi.wire.application import Application
 
 _ITEM = struct.Struct(">BI")
+LAST_ROW = 2**63 - 1
+"""The largest number that a row may have."""
+ANY_SIZE = 2**63 - 1
 
 
 class Lane(NamedTuple):
@@ -178,11 +181,13 @@ class Spool(Protocol):
     def newest_row(self) -> int:
         """The newest row that was ever appended, of any lane; 0 for none."""
 
-    def peek(self, lane: Lane, after: int, max_items: int, upto: int | None = None) -> list[StoredChunk]:
-        """Chunks of a lane in order, after row ``after`` (0: from the start), until ``max_items`` is reached.
+    def peek(
+        self, lane: Lane, after: int, max_items: int, upto: int = LAST_ROW, max_bytes: int = ANY_SIZE
+    ) -> list[StoredChunk]:
+        """Chunks of a lane in order, after row ``after`` (0: from the start), until they reach a limit.
 
-        None of a row behind ``upto``. At least one chunk if there is one. A chunk whose checksum is wrong is
-        settled as dropped (``damaged``) and skipped.
+        Bytes are those of unpacked bodies. None of a row behind ``upto``. At least one chunk if there is one.
+        A chunk whose checksum is wrong is settled as dropped (``damaged``) and skipped.
         """
 
     def settle(self, settlements: Sequence[Settlement]) -> None:

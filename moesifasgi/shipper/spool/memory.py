@@ -13,6 +13,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from moesifasgi.shipper.spool import (
+    ANY_SIZE,
+    LAST_ROW,
     Chunk,
     DeadLetter,
     Lane,
@@ -125,14 +127,19 @@ class MemorySpool:
     def newest_row(self) -> int:
         return self._last_row
 
-    def peek(self, lane: Lane, after: int, max_items: int, upto: int | None = None) -> list[StoredChunk]:
+    def peek(
+        self, lane: Lane, after: int, max_items: int, upto: int = LAST_ROW, max_bytes: int = ANY_SIZE
+    ) -> list[StoredChunk]:
         chunks: list[StoredChunk] = []
-        items, last = 0, self._last_row if upto is None else upto
+        items = size = 0
         with self._open():
             for row in self._rows.values():
-                if row.lane == lane and after < row.row <= last and (not chunks or items < max_items):
-                    chunks.append(from_row(row))
-                    items += row.events
+                if row.lane != lane or not after < row.row <= upto:
+                    continue
+                chunks.append(from_row(row))
+                items, size = items + row.events, size + row.unpacked_bytes
+                if items >= max_items or size >= max_bytes:
+                    break
         return chunks
 
     def settle(self, settlements: Sequence[Settlement]) -> None:

@@ -101,6 +101,7 @@ def _mend_first_page(old: Path, new: Path) -> None:
     template[92:96] = b"\0" * 4
     with old.open("r+b") as file:
         if not kept.exists():
+            kept.touch(0o600)
             kept.write_bytes(file.read(schema.PAGE_BYTES))
         file.seek(0)
         file.write(template)

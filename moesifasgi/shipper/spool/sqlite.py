@@ -9,6 +9,8 @@ from sqlite3 import Connection
 from typing import Concatenate, ParamSpec, TypeVar
 
 from moesifasgi.shipper.spool import (
+    ANY_SIZE,
+    LAST_ROW,
     Chunk,
     Lane,
     Settlement,
@@ -106,6 +108,9 @@ class SqliteSpool:
         self._min_free_bytes = min_free_bytes
         self._dead_letter_bound = dead_letter_bound
         self._clock = clock
+        for application in self.applications():
+            # Those too that hold nothing now: what they are owed must not be taken before they come back.
+            room.serve(application.application_id)
         for lane in database.ledger.lanes_with_events():
             room.serve(lane.application_id)
 
@@ -198,9 +203,11 @@ class SqliteSpool:
         return self.database.last_row
 
     @mended
-    def peek(self, lane: Lane, after: int, max_items: int, upto: int | None = None) -> list[StoredChunk]:
+    def peek(
+        self, lane: Lane, after: int, max_items: int, upto: int = LAST_ROW, max_bytes: int = ANY_SIZE
+    ) -> list[StoredChunk]:
         while True:
-            rows = self._read(lane, after, max_items, upto)
+            rows = self._read(lane, after, max_items, upto, max_bytes)
             sound, damaged = _sorted_out(rows)
             if damaged:
                 self._drop_damaged(damaged)
@@ -208,13 +215,13 @@ class SqliteSpool:
                 return sound
             after = rows[-1].row
 
-    def _read(self, lane: Lane, after: int, max_items: int, upto: int | None) -> list[ChunkRow]:
+    def _read(self, lane: Lane, after: int, max_items: int, upto: int, max_bytes: int) -> list[ChunkRow]:
         with self.database.delivery.turn() as connection:
             number = self.database.numbers.number(lane)
             if number is None:
                 return []
-            rows = tables.select_chunks(connection, number, lane, after, max_items, upto)
-            if not rows and after == 0 and upto is None:
+            rows = tables.select_chunks(connection, number, lane, after, max_items, upto, max_bytes)
+            if not rows and after == 0 and upto == LAST_ROW:
                 self._check_empty(connection, number, lane)
         return rows
 

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import msgpack
 
-from moesifasgi.shipper.spool import Lane
+from moesifasgi.shipper.spool import ANY_SIZE, LAST_ROW, Lane
 from moesifasgi.shipper.spool.rows import ChunkRow, seal
 from moesifasgi.wire.application import Application
 
-_LAST_ROW = 2**63 - 1
 _CHUNK = "row, session, appended_at, events, unpacked_bytes, sequences, seal, body"
 
 
@@ -36,22 +35,27 @@ def select_chunks(
     lane: Lane,
     after: int,
     max_items: int,
-    upto: int | None = None,
+    upto: int = LAST_ROW,
+    max_bytes: int = ANY_SIZE,
 ) -> list[ChunkRow]:
-    """Rows of a lane after row ``after`` and up to ``upto``, until they have ``max_items``; unchecked."""
+    """Rows of a lane after row ``after`` and up to ``upto``, until they reach a limit; unchecked."""
     found: list[ChunkRow] = []
-    items = 0
+    items = size = 0
     query = (
         f"SELECT {_CHUNK} FROM chunks INDEXED BY chunks_by_lane"
         " WHERE lane = ? AND row > ? AND row <= ? ORDER BY row"
     )
-    last = _LAST_ROW if upto is None else upto
-    for row, *facts in connection.execute(query, (lane_number, after, last)):
+    for row, *facts in connection.execute(query, (lane_number, after, upto)):
         found.append(ChunkRow(row, lane, *facts))
-        items += found[-1].events if isinstance(found[-1].events, int) else 0
-        if items >= max_items:
+        items, size = items + _whole(found[-1].events), size + _whole(found[-1].unpacked_bytes)
+        if items >= max_items or size >= max_bytes:
             break
     return found
+
+
+def _whole(value: object) -> int:
+    """A number; 0 for what a damaged row has in its place."""
+    return value if isinstance(value, int) else 0
 
 
 def scan_chunks(
