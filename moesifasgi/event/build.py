@@ -24,11 +24,10 @@ from moesifasgi.event.fields import check_fields
 from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.identity import user_id_from
 from moesifasgi.event.jsonable import jsonable, well_formed
+from moesifasgi.event.notes import NOTES_KEY
 from moesifasgi.event.record import Ending, Record
 from moesifasgi.event.uri import request_uri
 
-NOTES_KEY = "moesif"
-"""Where in an event's metadata its notes stand. A user's own value there is kept."""
 STATUS_OF_A_FAILURE = 500
 """What the server answers for an application that raised before its response started."""
 UNKNOWN_METHOD = "UNKNOWN"

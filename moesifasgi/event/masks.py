@@ -19,7 +19,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-from moesifasgi.event.build import NOTES_KEY, Notes
+from moesifasgi.event.build import Notes
+from moesifasgi.event.notes import NOTES_KEY, body_note_in
 from moesifasgi.event.parameters import MASK, Parameters
 from moesifasgi.event.record import Ending
 
@@ -180,8 +181,7 @@ def withhold_body(event: Event, side: Side) -> None:
     """Take a body out of the event, and note it."""
     message = event.get(side, {})
     if message.pop("body", None) is not None:
-        notes = _dict_in(_dict_in(event, "metadata"), NOTES_KEY)
-        _dict_in(notes, f"{side}_body")["withheld"] = True
+        body_note_in(event, side)["withheld"] = True
     message.pop("transfer_encoding", None)
 
 
@@ -202,11 +202,3 @@ def _is_unseen(message: Mapping[str, Any], noted: bool, ending: int) -> bool:
         return False
     declared = message["headers"].get("content-type", "").lower()
     return noted or ending != Ending.COMPLETE or any(name in declared for name in _STRUCTURED)
-
-
-def _dict_in(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    """The map under ``key``; a user's own value there that is none gives way."""
-    if not isinstance(parent.get(key), dict):
-        parent[key] = {}
-    child: dict[str, Any] = parent[key]
-    return child

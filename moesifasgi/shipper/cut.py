@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from moesifasgi.event.build import NOTES_KEY
+from moesifasgi.event.notes import NOTES_KEY, body_note_in, notes_in
 
 MAX_EVENT_BYTES = 900_000
 """The collector's limit is 1 MB an event; the rest is margin."""
@@ -75,7 +75,7 @@ def _shortened(
         shorter = {name: _limited(value, limit) for name, value in item.items() if name not in long_ids}
         if len(dumps(shorter)) <= room:
             fields = [name[:_MAX_NAME_CHARACTERS] for name in _differing(item, shorter)[:_MAX_FIELDS_NOTED]]
-            _notes(shorter)["cut"] = {"size_bytes": size_bytes, "limit": limit, "fields": fields}
+            notes_in(shorter)["cut"] = {"size_bytes": size_bytes, "limit": limit, "fields": fields}
             return shorter
     raise CannotBeCut(f"{size_bytes} bytes that cannot be cut")
 
@@ -123,7 +123,7 @@ def _put_back(item: dict[str, Any], bodies: Mapping[str, Any], room: int) -> Non
         raw = _raw(body, message.get("transfer_encoding"))
         kept_bytes = max(share - 2, 0) // 4 * 3
         message |= {"body": b64encode(raw[:kept_bytes]).decode("ascii"), "transfer_encoding": "base64"}
-        note = _dict_in(_notes(item), f"{name}_body")
+        note = body_note_in(item, name)
         # The size that event.build noted is that of the whole body.
         note |= {"size_bytes": len(raw), **note, "cut_at_bytes": kept_bytes}
         room -= share
@@ -133,18 +133,6 @@ def _raw(body: Any, transfer_encoding: object) -> bytes:
     if not isinstance(body, str):
         return dumps(body)
     return b64decode(body) if transfer_encoding == "base64" else body.encode()
-
-
-def _notes(item: dict[str, Any]) -> dict[str, Any]:
-    """Where ``event.build`` notes what an event lacks."""
-    return _dict_in(_dict_in(item, "metadata"), NOTES_KEY)
-
-
-def _dict_in(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    if not isinstance(parent.get(key), dict):
-        parent[key] = {}
-    child: dict[str, Any] = parent[key]
-    return child
 
 
 def _plain(value: object) -> str:

@@ -94,6 +94,6 @@ def test_status_in_words_lists_what_is_wrong_with_a_policy_up_to_ten_lines():
 
 def test_help_names_every_command_a_person_runs():
     shown = run("--help").output
-    for command in ("run", "status", "flush", "inspect"):
+    for command in ("run", "status", "flush", "fsck", "inspect"):
         assert f"  {command}" in shown
     assert "embedded" not in shown
