@@ -46,7 +46,7 @@ class Bounds(NamedTuple):
 
 
 IN_THE_SHIPPER = Bounds()
-IN_THE_WORKER = Bounds(decoded_bytes=256_000, values=8_000)
+IN_THE_WORKER = Bounds(decoded_bytes=256_000, values=6_000)
 """In an event loop that others wait for: a few bytes of gzip can hold a million values."""
 
 

@@ -135,10 +135,10 @@ class Dense(NamedTuple):
 
 DENSE = {
     "a bomb": Dense(BOMB, (JSON, GZIP)),
-    "numbers": Dense(gzip.compress(b"[" + b"1," * 7_998 + b"1]"), (JSON, GZIP)),
-    "objects": Dense(b"[" + b",".join([b'{"a":"x"}'] * 3_900) + b"]", (JSON,)),
-    "fields": Dense(b"{" + b",".join(b'"k%d":1' % number for number in range(7_000)) + b"}", (JSON,)),
-    "surrogates": Dense(b"[" + b",".join([b'"\\ud800"'] * 7_900) + b"]", (JSON,)),
+    "numbers": Dense(gzip.compress(b"[" + b"1," * 5_998 + b"1]"), (JSON, GZIP)),
+    "objects": Dense(b"[" + b",".join([b'{"a":"x"}'] * 2_900) + b"]", (JSON,)),
+    "fields": Dense(b"{" + b",".join(b'"k%d":1' % number for number in range(5_900)) + b"}", (JSON,)),
+    "surrogates": Dense(b"[" + b",".join([b'"\\ud800"'] * 5_900) + b"]", (JSON,)),
     "a form": Dense(b"&".join(b"a%d=%%41" % number for number in range(999)), (FORM,)),
     "a query in a header": Dense(headers=((b"referer", b"http://a/?" + b"a=1&" * 30_000),)),
     "a coded query in a header": Dense(headers=((b"referer", b"http://a/?" + b"%74=1&" * 10_000),)),
