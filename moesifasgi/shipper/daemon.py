@@ -71,9 +71,9 @@ class Daemon:
         self._started_at = time.monotonic()
         self._registry = Registry(spool, options.base_uri)
         self._remote_config = RemoteConfig(spool, self._push)
-        self._registry.watch(self._remote_config.learned)
-        uploader = Uploader(on_tags=self._remote_config.tags_named)
-        self._delivery = Delivery(spool, self._registry, uploader)
+        self._registry.watch(self._remote_config.learned, self._forget_application)
+        self._uploader = Uploader(on_tags=self._remote_config.tags_named)
+        self._delivery = Delivery(spool, self._registry, self._uploader)
         self._leaving = 0
         self._forget_at = 0.0
         self._flushing = threading.Event()
@@ -97,8 +97,8 @@ class Daemon:
 
     def drain(
         self, *, give_up: bool, application_ids: frozenset[str] | None, on_done: Callable[[bool, str], None]
-    ) -> None:
-        self._delivery.drain(
+    ) -> Callable[[], None]:
+        return self._delivery.drain(
             give_up=give_up, timeout_s=LONGEST_DRAIN_S, on_done=on_done, application_ids=application_ids
         )
 
@@ -111,6 +111,11 @@ class Daemon:
 
     def _push(self, application_id: str, policy: bytes) -> None:
         self._receiver.push(application_id, policy)
+
+    def _forget_application(self, application_id: str) -> None:
+        self._remote_config.forget(application_id)
+        self._receiver.forget_policy(application_id)
+        self._uploader.forget(application_id)
 
     def _serve(self) -> None:
         presence = Presence(self._options.linger_s, time.monotonic())
@@ -146,9 +151,9 @@ class Daemon:
         """Take over what workers left behind, and let go of what was kept for those that are gone."""
         sessions = [peer.session for peer in self._receiver.workers if peer.session is not None]
         alive = frozenset(session.id for session in sessions)
-        self._remote_config.connected(
-            frozenset(each.application_id for session in sessions for each in session.applications)
-        )
+        connected = frozenset(each.application_id for session in sessions for each in session.applications)
+        self._registry.connected(connected)
+        self._remote_config.connected(connected)
         adopt(self._options.directory, self._intake, alive, self._receiver.commit)
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S

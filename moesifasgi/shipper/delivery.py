@@ -21,7 +21,7 @@ from moesifasgi.quiet import Quiet
 from moesifasgi.shipper.batch import Batch
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.delivery_status import status_of
-from moesifasgi.shipper.drain import Drain, OnDone
+from moesifasgi.shipper.drain import Drain, OnDone, unknown_reason
 from moesifasgi.shipper.fates import Finished, Notice, apply_outcome
 from moesifasgi.shipper.gate import Pace
 from moesifasgi.shipper.lane import LaneState
@@ -110,17 +110,19 @@ class Delivery:
         timeout_s: float = float("inf"),
         upto: int | None = None,
         application_ids: frozenset[str] | None = None,
-    ) -> None:
+    ) -> Callable[[], None]:
         """Deliver now all that was appended before this call, whatever the batch timeouts say.
 
         ``on_done(True, "")`` when it is delivered (or dead-lettered). ``on_done(False, reason)`` after
         ``timeout_s``; with ``give_up`` also at once if a lane that holds some of it is known to fail.
+        What is returned withdraws the request; it may be called at any time.
         """
+        drain = Drain(upto, give_up, self._clock.monotonic() + timeout_s, on_done, application_ids)
         if self._close_by is not None:
             on_done(False, LEAVING)
-            return
-        deadline = self._clock.monotonic() + timeout_s
-        self._mailbox.put(Drain(upto, give_up, deadline, on_done, application_ids))
+        else:
+            self._mailbox.put(drain)
+        return drain.withdraw
 
     @property
     def idle(self) -> bool:
@@ -141,7 +143,7 @@ class Delivery:
         stalled = [f"the delivery loop is silent for {silent_s:.0f} s"] if silent_s > STALLED_S else []
         failing = [f"the spool fails: {self._spool_fault}"] if self._spool_fault else []
         failing += [f"fault in the delivery loop: {self._fault}"] if self._fault else []
-        lost = [f"the settings of …{lane.application_id[-4:]} are unknown" for lane in self._unknown]
+        lost = sorted({unknown_reason(lane) for lane in self._unknown})
         lanes = list(self._lanes.values())
         return status_of(lanes, self._uploader.traffic, self._clock.monotonic(), [*stalled, *failing, *lost])
 
@@ -238,7 +240,8 @@ class Delivery:
 
     def _discover(self) -> None:
         """Find lanes that are new, and read all of them again."""
-        self._undiscovered = self._undiscovered or self._news.is_set()
+        told = any(self._applications.get(lane.application_id) for lane in self._unknown)
+        self._undiscovered = self._undiscovered or told or self._news.is_set()
         if not self._undiscovered:
             return
         self._news.clear()
@@ -249,7 +252,9 @@ class Delivery:
                 unknown.add(lane)
             elif lane not in self._lanes:
                 self._lanes[lane] = LaneState(lane, application, self._pace)
-        for state in self._lanes.values():
+        for lane, state in list(self._lanes.items()):
+            if state.idle and self._applications.get(lane.application_id) is None:
+                del self._lanes[lane]  # It was forgotten: there are too many others.
             state.news()
         self._unknown = frozenset(unknown)
         self._undiscovered = False
@@ -297,13 +302,14 @@ class Delivery:
         self._mailbox.put((state, Finished(batch, started_at, outcome)))
 
     def _draining(self, lane: Lane) -> bool:
-        return any(drain.concerns(lane) for drain in self._drains)
+        return any(drain.concerns(lane) for drain in self._drains if not drain.withdrawn)
 
     def _answer_drains(self, now: float) -> None:
         for drain in list(self._drains):
-            answer = drain.answer(self._lanes.values(), now, all_known=not self._undiscovered)
-            if answer is not None:
+            answer = drain.answer(self._lanes.values(), now, self._unknown, all_known=not self._undiscovered)
+            if answer is not None or drain.withdrawn:
                 self._drains.remove(drain)
+            if answer is not None and not drain.withdrawn:
                 drain.on_done(*answer)
 
     def _say(self, state: LaneState, notice: Notice | None) -> None:

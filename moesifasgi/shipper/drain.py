@@ -15,6 +15,11 @@ OnDone = Callable[[bool, str], None]
 """(delivered, reason): called once, on the delivery thread; it must not wait."""
 
 
+def unknown_reason(lane: Lane) -> str:
+    """Why a lane cannot be delivered whose application no worker has named since the spool lost it."""
+    return f"the settings of …{lane.application_id[-4:]} are unknown until a worker of it says HELLO"
+
+
 @dataclass(slots=True)
 class Drain:
     """One request. ``deadline`` is monotonic, in seconds."""
@@ -26,22 +31,34 @@ class Drain:
     on_done: OnDone
     application_ids: frozenset[str] | None = None
     """None: of all applications."""
+    withdrawn: bool = False
+    """Who asked is gone: nobody is told, and nothing hurries for it."""
     _last_rows: dict[Lane, int] = field(default_factory=dict)
 
     def concerns(self, lane: Lane) -> bool:
         return self.application_ids is None or lane.application_id in self.application_ids
 
-    def answer(self, lanes: Iterable[LaneState], now: float, *, all_known: bool) -> tuple[bool, str] | None:
+    def withdraw(self) -> None:
+        """Any thread may."""
+        self.withdrawn = True
+
+    def answer(
+        self, lanes: Iterable[LaneState], now: float, unknown: Iterable[Lane], *, all_known: bool
+    ) -> tuple[bool, str] | None:
         """What to tell ``on_done``; None while it is not decided.
 
-        ``all_known``: the spool was asked for its lanes since the request.
+        ``unknown``: lanes with events of applications whose settings nobody has told. ``all_known``: the
+        spool was asked for its lanes since the request.
         """
         pending = [state for state in lanes if self.concerns(state.lane) and not self._delivered(state)]
-        if not pending and all_known:
+        undeliverable = next(filter(self.concerns, unknown), None)
+        if not pending and undeliverable is None and all_known:
             return True, ""
         failing = next((state for state in pending if state.gate.state is not GateState.OPEN), None)
         if failing is not None and self.give_up:
             return False, f"{failing.gate.state.value}: {failing.gate.reason}"
+        if undeliverable is not None and self.give_up:
+            return False, unknown_reason(undeliverable)
         if now >= self.deadline:
             return False, failing.gate.reason if failing else "not delivered in time"
         return None

@@ -64,7 +64,7 @@ class Gate:
         stale = self.state is not GateState.OPEN and started_at < self._failed_at
         self._attempt += not stale
         wait_s = backoff_s(self._attempt, random01, self._pace.backoff)
-        if outcome.after_s is not None:
+        if outcome.after_s:  # 0, or a date in the past, asks for no patience at all: our own counts.
             named_s = outcome.after_s + random01 * RETRY_AFTER_SPREAD_S
             wait_s = max(self._pace.backoff.floor_s, named_s)
         if stale:
@@ -73,8 +73,11 @@ class Gate:
             self._close(GateState.BACKING_OFF, outcome.reason, now, wait_s)
 
     def park(self, reason: str, now: float) -> None:
-        """The collector takes nothing from this lane; ask again only now and then."""
-        self._close(GateState.PARKED, reason, now, self._pace.probe_s)
+        """The collector takes nothing from this lane; ask again only now and then.
+
+        Not before a Retry-After that an answer named just before.
+        """
+        self._close(GateState.PARKED, reason, now, max(self._pace.probe_s, self.next_attempt - now))
 
     def _close(self, state: GateState, reason: str, now: float, wait_s: float) -> None:
         self._failed_at = now

@@ -106,7 +106,8 @@ class Intake:
         The worker still has what this session's older connection brought and no commit has stored: that is
         dropped here, and sent again.
 
-        ProtocolError or ValueError where what it says cannot be; SpoolError where the spool cannot be read.
+        ProtocolError or ValueError where what it says cannot be; SpoolError where the spool cannot be read,
+        RegistryFull where it names more applications than can be served: come again later.
         """
         if len(hello.session) != SESSION_BYTES or not 1 <= hello.base <= MAX_BASE:
             raise ProtocolError(f"expected a session of {SESSION_BYTES} bytes and a base in 1 to {MAX_BASE}")

@@ -9,28 +9,51 @@ from moesifasgi.shipper.spool import Spool, SpoolError
 from moesifasgi.wire.application import Application
 
 
+MAX_APPLICATIONS = 1_024
+"""Four workers may each name as many as there are keys. Each costs a lane, a policy and its settings."""
+
+
+class RegistryFull(Exception):
+    """As many applications as a shipper serves have workers or events here; later there may be room."""
+
+
 class Registry:
-    """Applications by id. Any thread may ask; the newest HELLO counts.
+    """Applications by id. Any thread may ask; ``learn`` and ``connected`` are for one. The newest HELLO counts.
 
     ``base_uri``: a standalone shipper's own, which wins over what workers say.
     """
 
-    def __init__(self, spool: Spool, base_uri: str | None = None) -> None:
+    def __init__(
+        self, spool: Spool, base_uri: str | None = None, max_applications: int = MAX_APPLICATIONS
+    ) -> None:
         self._spool = spool
         self._base_uri = base_uri
+        self._max_applications = max_applications
         self._lock = threading.Lock()
         self._applications = {found.application_id: self._own(found) for found in spool.applications()}
-        self._listener: Callable[[Application], None] | None = None
+        self._connected: frozenset[str] = frozenset()
+        self._on_learned: Callable[[Application], None] = lambda _: None
+        self._on_forgotten: Callable[[str], None] = lambda _: None
 
-    def watch(self, listener: Callable[[Application], None]) -> None:
-        """Have the listener called with whatever application a worker names, known or not."""
-        self._listener = listener
+    def watch(
+        self, on_learned: Callable[[Application], None], on_forgotten: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Have the listeners called with whatever application a worker names, and the id of one that went."""
+        self._on_learned, self._on_forgotten = on_learned, on_forgotten
+
+    def connected(self, application_ids: frozenset[str]) -> None:
+        """These have workers here now."""
+        self._connected = application_ids
 
     def learn(self, application: Application) -> None:
-        """Remember what a worker said, in the spool too; if that cannot take it now, no matter."""
+        """Remember what a worker said, in the spool too; if that cannot take it now, no matter.
+
+        RegistryFull, if it is one more than there may be and none of the others can be forgotten.
+        """
         application = self._own(application)
-        if self._listener is not None:
-            self._listener(application)
+        self._make_room_for(application.application_id)
+        self._connected |= {application.application_id}
+        self._on_learned(application)
         with self._lock:
             if self._applications.get(application.application_id) == application:
                 return
@@ -48,6 +71,26 @@ class Registry:
     def all(self) -> list[Application]:
         with self._lock:
             return list(self._applications.values())
+
+    def _make_room_for(self, application_id: str) -> None:
+        """Forget the oldest applications that have neither workers nor events, while there are too many."""
+        if application_id in self._applications:
+            return
+        while len(self._applications) >= self._max_applications:
+            holding = {lane.application_id for lane in self._spool.lanes()}
+            idle = (known for known in self._applications if known not in holding | self._connected)
+            if (oldest := next(idle, None)) is None:
+                raise RegistryFull(f"this shipper serves at most {self._max_applications} applications")
+            self._forget(oldest)
+
+    def _forget(self, application_id: str) -> None:
+        with self._lock:
+            del self._applications[application_id]
+        self._on_forgotten(application_id)
+        try:
+            self._spool.forget(application_id)
+        except SpoolError as error:
+            say("application not forgotten", "an application's settings stay in the spool: %s", error)
 
     def _own(self, application: Application) -> Application:
         return replace(application, base_uri=self._base_uri) if self._base_uri else application

@@ -97,6 +97,10 @@ class RemoteConfig:
         self._connected = None
         self._mailbox.put(partial(self._learn, application))
 
+    def forget(self, application_id: str) -> None:
+        """Nothing of this application is here any more; its policy goes, until its next HELLO."""
+        self._mailbox.put(lambda now: self._forget(application_id))
+
     def connected(self, application_ids: frozenset[str]) -> None:
         """These have workers here; the policies of all others are not asked for until their next HELLO."""
         if application_ids != self._connected:
@@ -150,6 +154,12 @@ class RemoteConfig:
     def _learn(self, application: Application, now: float) -> None:
         state = self._states.setdefault(application.application_id, PolicyState(self._pace, now))
         state.learn(application, now)
+
+    def _forget(self, application_id: str) -> None:
+        self._stored.pop(application_id, None)
+        state = self._states.get(application_id)
+        if state is not None and not state.awaited and not state.in_flight:
+            del self._states[application_id]
 
     def _rest_without(self, application_ids: frozenset[str], now: float) -> None:
         for application_id, state in self._states.items():

@@ -33,6 +33,8 @@ def document(
     totals, usage = _books(spool)
     upload = dict(delivery)
     reasons, applications = upload.pop("reasons"), _by_label(upload.pop("applications"), policies)
+    if usage.fault:
+        reasons = [*reasons, f"the spool cannot be read: {usage.fault}"]
     return {
         "version": VERSION,
         "pid": os.getpid(),

@@ -91,6 +91,12 @@ class Uploader:
             held = self._traffic.get(application_id, Traffic())
             return Traffic(Counter(held.requests), held.retries, held.in_flight, held.last_success)
 
+    def forget(self, application_id: str) -> None:
+        """Its counters, unless an upload is under way."""
+        with self._lock:
+            if (held := self._traffic.get(application_id)) is not None and not held.in_flight:
+                del self._traffic[application_id]
+
     def close(self) -> None:
         """Cut off what is under way. May be called twice; later uploads fail."""
         self._clients.close()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 from moesifasgi.shipper.intake import Intake
 from moesifasgi.shipper.receiver.unix import Receiver
-from moesifasgi.shipper.registry import Registry
+from moesifasgi.shipper.registry import MAX_APPLICATIONS, Registry
 from moesifasgi.shipper.spool import Spool
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.unix_socket import connected, listening
@@ -40,13 +40,19 @@ class FarEnd:
     """A receiver that listens at ``path`` and stores in ``spool``; serves from the ``with`` on."""
 
     def __init__(
-        self, path: Path, spool: Spool | None = None, *, allowed_uids: Iterable[int] | None = None
+        self,
+        path: Path,
+        spool: Spool | None = None,
+        *,
+        allowed_uids: Iterable[int] | None = None,
+        max_applications: int = MAX_APPLICATIONS,
     ) -> None:
         self.path = path
         self.spool = spool if spool is not None else MemorySpool()
         self.drain_answer: tuple[bool, str] | None = (True, "")
         """What a drain is told; None: nothing."""
-        self.intake = Intake(self.spool, Registry(self.spool))
+        self.withdrawn_drains = 0
+        self.intake = Intake(self.spool, Registry(self.spool, None, max_applications))
         allowed = frozenset({os.geteuid()} if allowed_uids is None else allowed_uids)
         self.receiver = Receiver(listening(path, 0o600), self.intake, self, allowed)
         self._ending = False
@@ -75,9 +81,10 @@ class FarEnd:
 
     def drain(
         self, *, give_up: bool, application_ids: frozenset[str] | None, on_done: Callable[[bool, str], None]
-    ) -> None:
+    ) -> Callable[[], None]:
         if self.drain_answer is not None:
             on_done(*self.drain_answer)
+        return self._withdraw
 
     def status(self) -> dict[str, Any]:
         return {}
@@ -90,6 +97,9 @@ class FarEnd:
             for chunk in self.spool.peek(lane, 0, 1 << 30)
             for sequence, item in zip(chunk.sequences, chunk.items, strict=True)
         ]
+
+    def _withdraw(self) -> None:
+        self.withdrawn_drains += 1
 
     def _run(self) -> None:
         while not self._ending:

@@ -1,6 +1,7 @@
 """What every spool promises, on each of them; and one long random history against a plain Python model."""
 
 import itertools
+import os
 import random
 import tempfile
 from collections import Counter
@@ -316,6 +317,32 @@ def test_the_oldest_dead_letters_go_when_there_are_too_many(opened: Opener) -> N
     spool.settle([Settlement(chunk.row, 0, letters)])
     assert [kept.letter.sequence for kept in spool.dead_letters(10)] == [3, 4, 5]
     assert (spool.usage().dead_letters, spool.totals().dead_lettered) == (3, 5)
+
+
+def test_dead_letters_take_at_most_a_tenth_of_the_spools_bytes(opened: Opener) -> None:
+    spool = opened(max_bytes=100_000)
+    for number in range(1, 6):
+        spool.append([a_chunk(number, 1)], {SESSION: number})
+        (chunk,) = spool.peek(EVENTS, 0, 1)
+        letter = DeadLetter(SESSION, number, 0, os.urandom(4_000), "400", "")
+        spool.settle([Settlement(chunk.row, 0, (letter,))])
+    assert [kept.letter.sequence for kept in spool.dead_letters(10)] == [4, 5]
+    spool.discard_dead_letters([(SESSION, 4), (SESSION, 5)])
+    spool.append([a_chunk(6, 1)], {SESSION: 6})
+    (chunk,) = spool.peek(EVENTS, 0, 1)
+    spool.settle([Settlement(chunk.row, 0, (DeadLetter(SESSION, 6, 0, bytes(4_000), "400", ""),))])
+    assert [kept.letter.sequence for kept in spool.dead_letters(10)] == [6]
+
+
+def test_an_application_that_is_forgotten_leaves_neither_settings_nor_policy(opened: Opener) -> None:
+    spool = opened()
+    for application_id in ("application-one", "application-two"):
+        spool.remember(Application(application_id))
+        spool.remember_policy(application_id, b"policy")
+    spool.forget("application-one")
+    spool.forget("application-three")
+    assert spool.applications() == [Application("application-two")]
+    assert spool.policies() == {"application-two": b"policy"}
 
 
 def test_a_closed_spool_may_be_closed_again_and_refuses_the_rest(opened: Opener) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from collections.abc import Callable
 
 import msgpack
 import pytest
@@ -10,11 +11,11 @@ import pytest
 from moesifasgi.inspector import Behaviour
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.compression import gzip_bytes
-from moesifasgi.shipper.delivery import MAX_AGE_S
+from moesifasgi.shipper.delivery import MAX_AGE_S, MAX_TURN_S
 from moesifasgi.shipper.gate import Pace
 from moesifasgi.shipper.http import Timeouts
 from moesifasgi.shipper.retry import Backoff
-from moesifasgi.shipper.spool import SpoolError
+from moesifasgi.shipper.spool import Lane, SpoolError
 from moesifasgi.shipper.spool.memory import MemorySpool
 
 A, B = "a" * 56 + "AAAA", "b" * 56 + "BBBB"
@@ -380,11 +381,74 @@ def test_a_clock_that_jumps_forward_makes_nothing_old(rig, event, until):
 def test_an_application_that_becomes_known_later_gets_its_backlog_delivered(rig, event, until):
     rig.append(event(), application_id=B)
     rig.start()
-    until(lambda: rig.delivery.status()["reasons"] == ["the settings of …BBBB are unknown"])
+    reason = "the settings of …BBBB are unknown until a worker of it says HELLO"
+    until(lambda: rig.delivery.status()["reasons"] == [reason])
     assert not rig.delivery.idle
     rig.know(B)
-    rig.delivery.notify()
-    assert rig.distinct(1)
+    assert rig.distinct(1, timeout_s=3 * MAX_TURN_S)
+
+
+def test_a_drain_does_not_call_delivered_what_lies_there_for_an_unknown_application(rig, event, until):
+    rig.append(event(), application_id=B)
+    rig.start()
+    rig.drain(give_up=True)
+    rig.drain(give_up=True, application_ids=frozenset({A}))
+    rig.drain(timeout_s=0.05)
+    until(lambda: len(rig.answers) == 3)
+    reason = "the settings of …BBBB are unknown until a worker of it says HELLO"
+    assert sorted(rig.answers) == [(False, "not delivered in time"), (False, reason), (True, "")]
+
+
+def test_a_drain_that_is_withdrawn_hurries_nothing_and_answers_nobody(rig, event, until):
+    rig.know(A, batch_timeout_s=3600.0)
+    rig.collector.behave(Behaviour(hang=True))
+    rig.start()
+    rig.append(event())
+    until(lambda: not rig.delivery.idle)
+    withdraw = rig.delivery.drain(give_up=False, on_done=lambda *answer: rig.answers.append(answer))
+    until(lambda: rig.delivery.status()["in_flight"] == 1)
+    withdraw()
+    rig.append(event())
+    until(lambda: not rig.delivery._drains)
+    assert rig.delivery.status()["in_flight"] == 1
+    assert rig.answers == []
+
+
+def test_the_lanes_of_an_application_that_is_forgotten_go_when_they_are_empty(rig, event, until):
+    rig.know(B)
+    rig.start()
+    rig.append(event())
+    rig.append(event(), application_id=B)
+    until(lambda: rig.delivery.idle and rig.spool.totals().delivered == 2)
+    del rig.applications[B]
+    rig.append(event())
+    until(lambda: list(rig.delivery.status()["applications"]) == [A])
+    rig.know(B)
+    rig.append(event(), application_id=B)
+    assert rig.distinct(4)
+
+
+class BusySpool(MemorySpool):
+    """Something is appended to a new lane right after it was asked for its lanes."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def lanes(self) -> list[Lane]:
+        found = super().lanes()
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return found
+
+
+def test_what_comes_while_the_lanes_are_looked_up_is_found_too(rig, event):
+    rig.spool = BusySpool()
+    rig.know(B)
+    rig.start()
+    rig.spool.meanwhile = lambda: rig.append(event(), application_id=B)
+    rig.append(event())
+    assert rig.distinct(2, timeout_s=MAX_TURN_S / 2)
+
 
 
 def test_a_fault_of_our_own_ends_neither_the_loop_nor_costs_the_batch(rig, event, monkeypatch):

@@ -42,9 +42,30 @@ def test_the_time_that_the_collector_names_is_kept_and_missed_by_at_most_a_secon
     assert gate.next_attempt == 161.0
 
 
-def test_a_retry_after_of_nothing_makes_no_hot_loop(gate):
-    gate.back_off(RetryLater(0.0, "503"), 0.0, 0.0, random01=0.0)
-    assert gate.next_attempt == 1.0
+def test_a_retry_after_of_nothing_changes_nothing_about_the_waits(gate):
+    now = 0.0
+    for wait_s in (2.0, 4.0, 8.0):
+        gate.back_off(RetryLater(0.0, "503"), now, now, random01=1.0)
+        assert gate.next_attempt == now + wait_s
+        now = gate.next_attempt
+    gate.back_off(RetryLater(0.0, "503"), now, now, random01=0.0)
+    assert gate.next_attempt == now + 1.0
+
+
+def test_a_late_failure_of_an_older_upload_counts_no_attempt_and_says_nothing_new(gate):
+    gate.back_off(RetryLater(None, "429"), started_at=1.0, now=2.0, random01=1.0)
+    gate.back_off(BUSY, started_at=1.5, now=3.0, random01=1.0)
+    assert (gate.reason, gate.next_attempt) == ("429", 5.0)
+    gate.back_off(BUSY, started_at=5.0, now=5.0, random01=1.0)
+    assert gate.next_attempt == 9.0
+
+
+def test_a_refusal_does_not_shorten_the_time_that_a_retry_after_named(gate):
+    gate.back_off(RetryLater(900.0, "429"), started_at=0.0, now=1.0, random01=0.0)
+    gate.park("401", now=2.0)
+    assert (gate.state, gate.next_attempt) == (GateState.PARKED, 901.0)
+    gate.park("401", now=901.0)
+    assert gate.next_attempt == 961.0
 
 
 def test_an_older_upload_neither_opens_the_gate_nor_shortens_the_wait(gate):

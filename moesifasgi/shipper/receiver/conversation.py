@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.receiver.peer import Peer
+from moesifasgi.shipper.registry import RegistryFull
 from moesifasgi.version import VERSION
 from moesifasgi.wire.messages import (
     OLDEST_WIRE_VERSION,
@@ -36,10 +37,10 @@ class Desk(Protocol):
 
     def drain(
         self, *, give_up: bool, application_ids: frozenset[str] | None, on_done: Callable[[bool, str], None]
-    ) -> None:
+    ) -> Callable[[], None]:
         """Deliver now what is in the spool of these applications (None: of all).
 
-        ``on_done(delivered, reason)`` is called from any thread.
+        ``on_done(delivered, reason)`` is called from any thread. What is returned withdraws the request.
         """
 
     def status(self) -> dict[str, Any]:
@@ -112,6 +113,8 @@ class Conversation:
 
     def forget(self, peer: Peer) -> None:
         """It was dropped."""
+        for withdraw in peer.drains.values():
+            withdraw()
         if peer.session is not None and self._by_session.get(peer.session.id) is peer:
             del self._by_session[peer.session.id]
 
@@ -120,6 +123,10 @@ class Conversation:
         self._policies[application_id] = document
         for peer in self.workers:
             self._tell_policies(peer, application_id)
+
+    def forget_policy(self, application_id: str) -> None:
+        """Nobody here needs it any more."""
+        self._policies.pop(application_id, None)
 
     def reports(self) -> dict[str, list[str]]:
         """What workers say of the policy they enforce, by application; each line once."""
@@ -138,7 +145,11 @@ class Conversation:
             raise ProtocolError(f"a worker speaks wire {hello.oldest_version} to {hello.newest_version}")
         if (older := self._by_session.get(hello.session)) is not None:
             self._line.drop(older)
-        peer.session = self._intake.greet(hello)
+        try:
+            peer.session = self._intake.greet(hello)
+        except RegistryFull as error:
+            peer.tell(Refused(str(error)))
+            raise
         self._by_session[hello.session] = peer
         peer.tell(Welcome(version, peer.session.last, os.getpid(), VERSION))
         for application_id in dict.fromkeys(_application_ids(peer)):
@@ -160,23 +171,23 @@ class Conversation:
 
     def _drain(self, peer: Peer, drain: Drain) -> None:
         peer.is_tool = peer.session is None
-        if len(peer.drains) >= MAX_DRAINS:
-            raise ProtocolError(f"expected at most {MAX_DRAINS} drains at once")
+        if drain.token in peer.drains or len(peer.drains) >= MAX_DRAINS:
+            raise ProtocolError(f"expected at most {MAX_DRAINS} drains at once, each with a token of its own")
         if not self._line.commit():
             peer.tell(Drained(drain.token, False, "the spool cannot store events for now"))
             return
         self._line.acknowledge()
-        peer.drains.add(drain.token)
-
         def done(delivered: bool, reason: str) -> None:
             self._line.post(lambda: self._drained(peer, Drained(drain.token, delivered, reason)))
 
         ids = None if peer.session is None else frozenset(_application_ids(peer))
-        self._desk.drain(give_up=drain.give_up, application_ids=ids, on_done=done)
+        peer.drains[drain.token] = self._desk.drain(
+            give_up=drain.give_up, application_ids=ids, on_done=done
+        )
 
     def _drained(self, peer: Peer, answer: Drained) -> None:
         if self._line.is_connected(peer):
-            peer.drains.discard(answer.token)
+            peer.drains.pop(answer.token, None)
             peer.tell(answer)
 
     def _bye(self, peer: Peer, bye: Bye) -> None:

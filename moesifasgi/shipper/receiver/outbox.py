@@ -12,11 +12,16 @@ from moesifasgi.wire.frame import frame
 from moesifasgi.wire.messages import Message
 
 
+MAX_ANSWER_BYTES = 64 * 1024
+"""Answers that may wait beyond what the kernel holds: thousands of acks, or one of any size, such as a status."""
+
+
 class Outbox:
-    """Bounded but for the answers: see ``answer_bytes``."""
+    """Bounded but for the answers: see ``overfull``."""
 
     def __init__(self) -> None:
         self._answers = b""
+        self._allowed_bytes = MAX_ANSWER_BYTES
         self._policy: list[memoryview] = []
         """What is left of the policy that has begun."""
         self._policies: dict[int, bytes] = {}
@@ -26,12 +31,15 @@ class Outbox:
         return not (self._answers or self._policy or self._policies)
 
     @property
-    def answer_bytes(self) -> int:
-        """How much waits beside policies: what a peer causes by asking, and has to read."""
-        return len(self._answers)
+    def overfull(self) -> bool:
+        """More waits than may, beside policies: what a peer causes by asking, and has to read."""
+        return len(self._answers) > self._allowed_bytes
 
     def answer(self, message: Message) -> None:
-        self._answers += frame(encode(message))
+        framed = frame(encode(message))
+        if not self._answers:
+            self._allowed_bytes = max(MAX_ANSWER_BYTES, len(framed))
+        self._answers += framed
 
     def policy(self, key: int, document: bytes) -> None:
         """In place of one that waits for this key and has not begun."""

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from moesifasgi.shipper.intake import Session
@@ -12,8 +13,6 @@ from moesifasgi.wire.frame import FrameDecoder
 from moesifasgi.wire.messages import Message, Stats
 
 READ_BYTES = 256 * 1024
-MAX_UNREAD_BYTES = 64 * 1024
-"""Answers a peer has not read, beyond what the kernel holds: thousands of acks; then it is dropped."""
 MAX_CONTROL_BYTES = 128 * 1024
 """The largest message that is no EVENT: a HELLO of as many applications as there are keys has 75 kB."""
 _CREDENTIALS = struct.Struct("3i")
@@ -38,8 +37,8 @@ class Peer:
         self.stats: Stats | None = None
         self.reports: dict[int, list[str]] = {}
         """What it says of the policies it enforces, by application key."""
-        self.drains: set[int] = set()
-        """Tokens of drains that are not answered yet."""
+        self.drains: dict[int, Callable[[], None]] = {}
+        """How to withdraw each drain that is not answered yet, by its token."""
         self.is_tool = False
         self.reassured_at = 0.0
         """When it last heard that this shipper is alive, while it waits for a drain."""
@@ -63,7 +62,7 @@ class Peer:
     @property
     def overdue(self) -> bool:
         """It sends and does not read."""
-        return self._outbox.answer_bytes > MAX_UNREAD_BYTES
+        return self._outbox.overfull
 
     def read(self) -> bool:
         """Take in what has arrived; False at the end of the stream (all that came before has been read)."""

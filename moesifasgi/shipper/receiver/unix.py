@@ -18,6 +18,7 @@ from moesifasgi.shipper.receiver.acks import OwedAcks
 from moesifasgi.shipper.receiver.conversation import Conversation, Desk
 from moesifasgi.shipper.receiver.listener import Listener
 from moesifasgi.shipper.receiver.peer import Peer
+from moesifasgi.shipper.registry import RegistryFull
 from moesifasgi.shipper.spool import SpoolError
 from moesifasgi.wakeup import Wakeup
 from moesifasgi.wire.messages import Ack, Refused
@@ -81,6 +82,10 @@ class Receiver:
     def push(self, application_id: str, document: bytes) -> None:
         """Tell all workers of this application, now and when they come, a packed policy document."""
         self.post(lambda: self._conversation.push(application_id, document))
+
+    def forget_policy(self, application_id: str) -> None:
+        """An application that has no workers is not expected back."""
+        self.post(lambda: self._conversation.forget_policy(application_id))
 
     def reports(self) -> dict[str, list[str]]:
         """What workers say of the policy they enforce, by application."""
@@ -203,8 +208,8 @@ class Receiver:
             self.malformed += 1
             say("malformed", "dropped a peer that does not keep to the wire: %s", error)
             alive = False
-        except SpoolError as error:
-            say("spool refuses", "the spool cannot be used for now: %s", error)
+        except (SpoolError, RegistryFull) as error:
+            say("not served", "a peer cannot be served for now: %s", error)
             alive = False
         except Exception as error:  # noqa: BLE001  (one peer must not end the service of all; it comes again)
             say("fault", "dropped a peer after a fault in serving it: %r", error, level=logging.ERROR)

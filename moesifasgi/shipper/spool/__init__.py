@@ -112,7 +112,10 @@ class Usage:
     bytes: int
     max_bytes: int
     oldest_age_s: float | None
+    """None also where it cannot be read."""
     dead_letters: int
+    fault: str = ""
+    """Why the file cannot be read now; the other numbers hold all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,9 @@ class Spool(Protocol):
 
     def policies(self) -> dict[str, bytes]:
         """All remembered policies, by application; a damaged one is left out."""
+
+    def forget(self, application_id: str) -> None:
+        """An application that holds nothing here: its settings and its policy can go."""
 
     def lanes(self) -> list[Lane]:
         """Lanes that have chunks."""

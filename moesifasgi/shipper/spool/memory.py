@@ -24,7 +24,7 @@ from moesifasgi.shipper.spool import (
     Totals,
     Usage,
 )
-from moesifasgi.shipper.spool.dead_letters import MAX_DEAD_LETTERS, KeptDeadLetter
+from moesifasgi.shipper.spool.dead_letters import MAX_DEAD_LETTERS, Bound, KeptDeadLetter
 from moesifasgi.shipper.spool.ledger import (
     DUPLICATES,
     GAPS,
@@ -50,8 +50,8 @@ class MemorySpool:
         max_dead_letters: int = MAX_DEAD_LETTERS,
     ) -> None:
         self._room = Room(max_bytes)
+        self._dead_letter_bound = Bound(max_dead_letters, max_bytes // 10)
         self._clock = clock
-        self._max_dead_letters = max_dead_letters
         self._lock = threading.Lock()
         self._closed = False
         self._ledger = Ledger()
@@ -61,6 +61,7 @@ class MemorySpool:
         self._applications: dict[str, Application] = {}
         self._policies: dict[str, bytes] = {}
         self._dead_letters: dict[tuple[bytes, int], KeptDeadLetter] = {}
+        self._dead_letter_bytes = 0
 
     def append(
         self, chunks: Sequence[Chunk], sessions: Mapping[bytes, int], *, duplicates: int = 0, gaps: int = 0
@@ -120,6 +121,12 @@ class MemorySpool:
         with self._open():
             return dict(self._policies)
 
+    def forget(self, application_id: str) -> None:
+        with self._open():
+            self._applications.pop(application_id, None)
+            self._policies.pop(application_id, None)
+            self._room.leave(application_id)
+
     def lanes(self) -> list[Lane]:
         with self._lock:
             return self._ledger.lanes_with_events()
@@ -156,10 +163,18 @@ class MemorySpool:
 
     def _keep(self, lane: Lane, letters: Iterable[DeadLetter], now: float) -> None:
         for letter in letters:
-            kept = KeptDeadLetter(letter, lane, now)
-            self._dead_letters.setdefault((letter.session, letter.sequence), kept)
-        while len(self._dead_letters) > self._max_dead_letters:
-            del self._dead_letters[next(iter(self._dead_letters))]
+            key = letter.session, letter.sequence
+            if key not in self._dead_letters:
+                self._dead_letters[key] = KeptDeadLetter(letter, lane, now)
+                self._dead_letter_bytes += len(letter.payload)
+        bound = self._dead_letter_bound
+        while len(self._dead_letters) > bound.letters or self._dead_letter_bytes > bound.bytes:
+            self._discard(next(iter(self._dead_letters)))
+
+    def _discard(self, key: tuple[bytes, int]) -> bool:
+        found = self._dead_letters.pop(key, None)
+        self._dead_letter_bytes -= len(found.letter.payload) if found else 0
+        return found is not None
 
     def usage(self) -> Usage:
         with self._open():
@@ -184,7 +199,7 @@ class MemorySpool:
     def discard_dead_letters(self, keys: Iterable[tuple[bytes, int]]) -> int:
         """Remove the dead letters of these (session, sequence); returns how many there were."""
         with self._open():
-            return sum(self._dead_letters.pop(key, None) is not None for key in keys)
+            return sum(map(self._discard, keys))
 
     def close(self) -> None:
         self._closed = True

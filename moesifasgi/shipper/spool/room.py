@@ -50,6 +50,10 @@ class Room:
         """This application has data here, or may have some soon: it counts for the shares."""
         self._applications.add(application_id)
 
+    def leave(self, application_id: str) -> None:
+        """It holds nothing, and is not expected back."""
+        self._applications.discard(application_id)
+
     def refusal(
         self, ledger: Ledger, change: Change, application_id: str, size: int, spare_bytes: int | None
     ) -> str | None:

@@ -46,8 +46,7 @@ def replace(path: Path, now: float, limit_s: float = SALVAGE_S) -> tuple[Path | 
     """
     new = unfinished(path)
     interrupted = new.exists() and not path.exists()
-    _remove(new)
-    schema.create(new)
+    _begin_anew(new)
     old = max(set_aside_files(path), default=None) if interrupted else None
     old = _set_aside(path, old or _free_name(path, now))
     salvaged = 0
@@ -84,6 +83,15 @@ def set_aside_files(path: Path) -> list[Path]:
 def _remove(path: Path) -> None:
     for companion in _COMPANIONS:
         Path(f"{path}{companion}").unlink(missing_ok=True)
+
+
+def _begin_anew(new: Path) -> None:
+    """An empty successor. Once there, the file never goes away in between: it says that one was begun."""
+    with suppress(FileNotFoundError):
+        os.truncate(new, 0)
+    for companion in _COMPANIONS[1:]:
+        Path(f"{new}{companion}").unlink(missing_ok=True)
+    schema.create(new)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -67,8 +67,11 @@ class SpoolDamaged(SpoolError):
 
 
 def create(path: Path) -> None:
-    """Make an empty spool file, readable by its owner only. Raises sqlite3.Error, OSError."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    """Make a spool file, readable by its owner only, of one that is empty or not there.
+
+    Raises sqlite3.Error, OSError.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     connection = _raw_connection(path)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")

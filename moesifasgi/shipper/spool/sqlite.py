@@ -195,6 +195,12 @@ class SqliteSpool:
         with self.database.delivery.turn() as connection:
             return dict(tables.select_policies(connection))
 
+    @mended
+    def forget(self, application_id: str) -> None:
+        with self.database.transaction(self.database.delivery) as running:
+            tables.delete_application(running.connection, application_id)
+        self._room.leave(application_id)
+
     def lanes(self) -> list[Lane]:
         with self.database.settled_books() as ledger:
             return ledger.lanes_with_events()
@@ -253,10 +259,12 @@ class SqliteSpool:
         with suppress(SpoolError):  # The settlement stands, whether space could be given back or not.
             self.database.give_back()
 
-    @mended
     def usage(self) -> Usage:
-        with self.database.delivery.turn() as connection:
-            oldest = tables.oldest_append(connection)
+        oldest, fault = None, ""
+        try:
+            oldest = self._oldest_append()
+        except SpoolError as error:
+            fault = str(error)
         with self.database.settled_books() as ledger:
             return Usage(
                 events=ledger.events,
@@ -264,7 +272,13 @@ class SqliteSpool:
                 max_bytes=self._room.max_bytes,
                 oldest_age_s=None if oldest is None else max(0.0, self._clock() - oldest),
                 dead_letters=ledger.counters[DEAD_LETTERS],
+                fault=fault,
             )
+
+    @mended
+    def _oldest_append(self) -> float | None:
+        with self.database.delivery.turn() as connection:
+            return tables.oldest_append(connection)
 
     def totals(self) -> Totals:
         with self.database.settled_books() as ledger:

@@ -141,6 +141,12 @@ def select_applications(connection: sqlite3.Connection) -> Iterator[Application]
                 yield Application.from_wire(msgpack.unpackb(settings))
 
 
+def delete_application(connection: sqlite3.Connection, application_id: str) -> None:
+    """Its settings and its policy."""
+    for table in ("applications", "policies"):
+        connection.execute(f"DELETE FROM {table} WHERE application_id = ?", (application_id,))
+
+
 def write_policy(connection: sqlite3.Connection, application_id: str, policy: bytes) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO policies VALUES (?, ?, ?)",

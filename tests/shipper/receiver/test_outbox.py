@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from moesifasgi.shipper.receiver.outbox import Outbox
+from moesifasgi.shipper.receiver.outbox import MAX_ANSWER_BYTES, Outbox
 from moesifasgi.wire.codec import decode
 from moesifasgi.wire.frame import FrameDecoder
-from moesifasgi.wire.messages import Ack, Message, Policy
+from moesifasgi.wire.messages import Ack, Message, Policy, Refused
 
 
 def taken(outbox: Outbox, size: int) -> bytes:
@@ -59,9 +59,25 @@ def test_policies_are_not_counted_as_answers_left_unread() -> None:
     outbox.policy(0, bytes(1_000_000))
     outbox.next_buffers()
     outbox.wrote(10)
-    assert outbox.answer_bytes == 0
     outbox.answer(Ack(1))
-    assert 0 < outbox.answer_bytes < 20
+    assert not outbox.overfull
+
+
+def test_answers_are_bounded_together_and_one_may_have_any_size() -> None:
+    many = Outbox()
+    while not many.overfull:
+        many.answer(Ack(1))
+    waiting = len(many.next_buffers()[0])
+    assert MAX_ANSWER_BYTES < waiting <= MAX_ANSWER_BYTES + 20
+
+    large = Outbox()
+    large.answer(Refused("x" * 1_000_000))
+    assert not large.overfull
+    large.answer(Ack(1))
+    assert large.overfull
+    taken(large, 100_000)
+    large.answer(Ack(1))
+    assert not large.overfull
 
 
 def test_a_document_is_shared_and_not_copied() -> None:

@@ -20,7 +20,7 @@ from lab.far_end import FarEnd, Speaker
 from lab.processes import eventually
 
 from moesifasgi.shipper.receiver.conversation import MAX_DRAINS
-from moesifasgi.shipper.receiver.peer import MAX_UNREAD_BYTES
+from moesifasgi.shipper.receiver.outbox import MAX_ANSWER_BYTES
 from moesifasgi.shipper.spool import Chunk, SpoolError
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.version import VERSION
@@ -124,6 +124,7 @@ HOSTILE: dict[str, Callable[[Speaker], object]] = {
     "counters that are none": lambda peer: peer.socket.sendall(
         frame(msgpack.packb([6, 1, 1, {"a": [[[]]]}]))
     ),
+    "two drains of one token": lambda peer: peer.say(Drain(1, False), Drain(1, False)),
     "more drains than answers": lambda peer: peer.say(*[Drain(n, False) for n in range(MAX_DRAINS + 1)]),
 }
 
@@ -276,7 +277,7 @@ def test_what_a_peer_asks_at_once_is_not_answered_beyond_what_it_may_leave_unrea
             greedy.socket.sendall(frame(encode(StatusRequest())) * 30_000)
         eventually(lambda: far_end.answers and not far_end.receiver._peers, 2.0, "it is dropped")
 
-        assert far_end.answers * 1_000 < MAX_UNREAD_BYTES + 2 * kernel_bytes
+        assert far_end.answers * 1_000 < MAX_ANSWER_BYTES + 2 * kernel_bytes
 
 
 def test_a_newer_connection_of_a_session_takes_over_and_nothing_is_stored_twice(far_end: FarEnd, speak: Any):
@@ -366,6 +367,65 @@ def test_a_peer_that_waits_for_a_drain_hears_signs_of_life(far_end: FarEnd, spea
     speaker.say(Drain(3, True))
 
     assert [speaker.answer_of(Ack, 2.0) for _ in range(4)] == [Ack(1)] * 4
+
+
+def test_a_sign_of_life_acknowledges_nothing_that_is_not_stored(far_end: FarEnd, speak: Any):
+    """Decision 5: an acknowledgement says that it is in the spool, whatever else it is told for."""
+    spool = far_end.spool
+    assert isinstance(spool, MoodySpool)
+    far_end.drain_answer = None
+    speaker = speak()
+    speaker.hello()
+    speaker.events(1)
+    speaker.say(Drain(3, True))
+    assert speaker.answer_of(Ack) == Ack(1)
+    spool.refuses = True
+    speaker.events(2)
+    eventually(lambda: far_end.intake.waiting_frames, 2.0, "the event is taken")
+
+    assert max(speaker.answer_of(Ack, 2.0).sequence for _ in range(4)) == 1
+
+
+def test_the_drains_of_a_peer_that_leaves_are_withdrawn(far_end: FarEnd, speak: Any):
+    far_end.drain_answer = None
+    worker, tool = speak(), speak()
+    worker.hello()
+    worker.say(Drain(1, False), Drain(2, True))
+    tool.say(Drain(1, False))
+    eventually(lambda: sum(len(peer.drains) for peer in far_end.receiver._peers) == 3, 2.0, "all wait")
+    for speaker in (worker, tool):
+        speaker.socket.close()
+
+    eventually(lambda: far_end.withdrawn_drains == 3, 2.0, "all are withdrawn")
+
+
+def test_the_status_of_as_many_workers_as_there_may_be_is_answered(far_end: FarEnd, speak: Any):
+    """500 workers with their counters are told in about 150 kB, more than a peer may leave unread."""
+    counters = {f"a counter of a certain length, number {number}": number for number in range(10)}
+    for _ in range(500):
+        worker = speak()
+        worker.hello()
+        worker.say(Stats(1, 1, counters))
+    tool = speak()
+    tool.say(StatusRequest())
+    status = tool.answer_of(StatusReply).status
+
+    assert len(status["workers"]) == 500
+    assert len(encode(StatusReply(status))) > 2 * MAX_ANSWER_BYTES
+
+
+def test_more_applications_than_are_served_are_refused_until_others_are_gone(path: Path):
+    with FarEnd(path, max_applications=1) as far_end, Speaker(path) as first, Speaker(path) as second:
+        first.hello()
+        first.events(1)
+        assert first.answer_of(Ack) == Ack(1)
+        first.say(Bye(1))
+        other = [Application("another").to_wire()]
+        refused = second.hello(applications=other)
+
+        assert refused == Refused("this shipper serves at most 1 applications")
+        assert second.is_dropped()
+        assert far_end.receiver.malformed == 0
 
 
 def test_a_tool_may_ask_without_a_hello(far_end: FarEnd, bystander: Speaker, speak: Any):

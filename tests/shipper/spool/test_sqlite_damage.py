@@ -2,15 +2,16 @@
 
 import os
 import random
+import resource
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from moesifasgi.shipper.spool import Lane, Settlement, salvage
+from moesifasgi.shipper.spool import Lane, Settlement, SpoolError, salvage
 from moesifasgi.shipper.spool.sqlite import SqliteSpool
 
 Opener = Callable[..., SqliteSpool]
@@ -247,6 +248,30 @@ def test_a_salvage_that_was_killed_is_done_again(filled: Path, opened: Opener, c
     spool = opened(filled)
     assert contents(spool) == EVERY
     assert spool.salvaged == len(EVERY)
+
+
+def test_a_salvage_that_was_killed_and_then_found_no_room_is_done_once_there_is(
+    filled: Path, opened: Opener, contents: Contents
+) -> None:
+    damage_a_counter(filled)
+    (filled / FILE).rename(filled / f"{FILE}.damaged-20260101T000000Z")
+    salvage.unfinished(filled / FILE).write_bytes(b"half a file")
+    for _ in range(2):
+        with no_room_in_files(), pytest.raises(SpoolError):
+            opened(filled)
+    spool = opened(filled)
+    assert contents(spool) == EVERY
+
+
+@contextmanager
+def no_room_in_files() -> Iterator[None]:
+    """The kernel lets this process write nothing to any file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_only_the_newest_damaged_files_are_kept(filled: Path, opened: Opener, contents: Contents) -> None:
