@@ -8,7 +8,6 @@ from moesifasgi.quiet import say
 from moesifasgi.shipper.spool import Spool, SpoolError
 from moesifasgi.wire.application import Application
 
-
 MAX_APPLICATIONS = 1_024
 """Four workers may each name as many as there are keys. Each costs a lane, a policy and its settings."""
 
@@ -18,7 +17,7 @@ class RegistryFull(Exception):
 
 
 class Registry:
-    """Applications by id. Any thread may ask; ``learn`` and ``connected`` are for one. The newest HELLO counts.
+    """Applications by id; the newest HELLO counts. Any thread may ask, one may say what is new.
 
     ``base_uri``: a standalone shipper's own, which wins over what workers say.
     """

@@ -1,11 +1,11 @@
 """The oldest Starlette and FastAPI that setup.py allows, with the newest of everything else."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from lab.requirement import require
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-oldest" / "bin" / "python"
@@ -30,8 +30,7 @@ VERSIONS = "from importlib.metadata import version; print(version('starlette'), 
 def python() -> str:
     """The interpreter that has them. `make test` makes it."""
     if not PYTHON.exists():
-        reason = f"{PYTHON.parent.parent.name} is not there; `make test` makes it"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        require(f"{PYTHON.parent.parent.name} is not there; `make test` makes it")
     return str(PYTHON)
 
 

@@ -450,7 +450,6 @@ def test_what_comes_while_the_lanes_are_looked_up_is_found_too(rig, event):
     assert rig.distinct(2, timeout_s=MAX_TURN_S / 2)
 
 
-
 def test_a_fault_of_our_own_ends_neither_the_loop_nor_costs_the_batch(rig, event, monkeypatch):
     faults = iter([ValueError("ours")])
 

@@ -177,13 +177,12 @@ class Conversation:
             peer.tell(Drained(drain.token, False, "the spool cannot store events for now"))
             return
         self._line.acknowledge()
+
         def done(delivered: bool, reason: str) -> None:
             self._line.post(lambda: self._drained(peer, Drained(drain.token, delivered, reason)))
 
         ids = None if peer.session is None else frozenset(_application_ids(peer))
-        peer.drains[drain.token] = self._desk.drain(
-            give_up=drain.give_up, application_ids=ids, on_done=done
-        )
+        peer.drains[drain.token] = self._desk.drain(give_up=drain.give_up, application_ids=ids, on_done=done)
 
     def _drained(self, peer: Peer, answer: Drained) -> None:
         if self._line.is_connected(peer):

@@ -11,9 +11,8 @@ from moesifasgi.wire.codec import encode, policy_head
 from moesifasgi.wire.frame import frame
 from moesifasgi.wire.messages import Message
 
-
 MAX_ANSWER_BYTES = 64 * 1024
-"""Answers that may wait beyond what the kernel holds: thousands of acks, or one of any size, such as a status."""
+"""Answers that may wait beyond what the kernel holds: thousands of acks, or one of any size (a status)."""
 
 
 class Outbox:

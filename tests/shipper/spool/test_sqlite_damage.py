@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from moesifasgi.shipper.spool import Lane, Settlement, SpoolError, salvage
+from moesifasgi.shipper.spool import Lane, Settlement, salvage
 from moesifasgi.shipper.spool.sqlite import SqliteSpool
 
 Opener = Callable[..., SqliteSpool]
@@ -250,28 +250,28 @@ def test_a_salvage_that_was_killed_is_done_again(filled: Path, opened: Opener, c
     assert spool.salvaged == len(EVERY)
 
 
-def test_a_salvage_that_was_killed_and_then_found_no_room_is_done_once_there_is(
+def test_a_salvage_that_was_killed_and_then_could_make_no_file_is_done_once_it_can(
     filled: Path, opened: Opener, contents: Contents
 ) -> None:
     damage_a_counter(filled)
     (filled / FILE).rename(filled / f"{FILE}.damaged-20260101T000000Z")
     salvage.unfinished(filled / FILE).write_bytes(b"half a file")
-    for _ in range(2):
-        with no_room_in_files(), pytest.raises(SpoolError):
-            opened(filled)
-    spool = opened(filled)
-    assert contents(spool) == EVERY
+    with no_more_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        salvage.replace(filled / FILE, now=0.0)
+    assert contents(opened(filled)) == EVERY
 
 
 @contextmanager
-def no_room_in_files() -> Iterator[None]:
-    """The kernel lets this process write nothing to any file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+def no_more_descriptors() -> Iterator[None]:
+    """This process can open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_only_the_newest_damaged_files_are_kept(filled: Path, opened: Opener, contents: Contents) -> None:
