@@ -13,10 +13,11 @@ import os
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from enum import StrEnum
 from ipaddress import ip_network
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -446,7 +447,7 @@ class ShipperSettings:
     )
     """An embedded shipper's spool stops growing below this much free disk, in bytes."""
     offline_file: str | None = _setting("OFFLINE_FILE", None, _PATH)
-    """Write events there as NDJSON instead of shipping them."""
+    """Write events there instead of shipping them, as NDJSON: a line for each, as Moesif would get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,7 +511,6 @@ class Settings:
         asked = {
             "SHIPPER": shipper.handle is not None,
             "TRANSPORT 'queue'": shipper.transport is Transport.QUEUE,
-            "OFFLINE_FILE": shipper.offline_file is not None,
         }
         return [f"{key}: not available in this version" for key, is_asked in asked.items() if is_asked]
 
@@ -520,7 +520,10 @@ class Settings:
 
     def application(self) -> Application:
         """What HELLO carries of these settings."""
-        return Application(**{f.name: getattr(self.delivery, f.name) for f in fields(Application)})
+        application = Application(**{f.name: getattr(self.delivery, f.name) for f in fields(Application)})
+        if self.shipper.offline_file is None:
+            return application
+        return replace(application, base_uri=Path(self.shipper.offline_file).absolute().as_uri())
 
 
 def _entry(of: Field[Any]) -> Entry:
@@ -559,6 +562,8 @@ def _check(values: Mapping[str, Any]) -> Iterator[str]:
     transport = values.get("TRANSPORT")
     if values.get("SHIPPER") is not None and transport in (Transport.UNIX, Transport.MEMORY):
         yield f"SHIPPER: expected only with TRANSPORT 'auto' or 'queue', got it with '{transport}'"
+    if values.get("OFFLINE_FILE") is not None and transport not in (Transport.AUTO, None):
+        yield f"OFFLINE_FILE: expected only with TRANSPORT 'auto', got it with '{transport}'"
 
 
 def _no_effect_yet(values: Mapping[str, Any]) -> Iterator[str]:

@@ -27,7 +27,9 @@ def channel_for(settings: Settings) -> Channel:
     shipper = settings.shipper
     if shipper.transport is Transport.QUEUE:
         raise SettingsError(["TRANSPORT: 'queue' is not available yet; expected 'auto' or 'unix'"])
-    key = (shipper.transport, shipper.socket, shipper.spool_dir or "")
+    # A file is written by the user's own shipper alone, whether a standalone one listens or not.
+    target = "" if shipper.offline_file else shipper.socket
+    key = (shipper.transport, target, shipper.spool_dir or "")
     with _lock:
         if key not in _channels:
             channel = _channels[key] = _made(settings)
@@ -58,6 +60,8 @@ def _made(settings: Settings) -> Channel:
     if shipper.transport is Transport.UNIX:
         return UnixChannel(PathDialer(standalone), queue.max_events, queue.max_bytes)
     embedded = EmbeddedDialer(shipper.spool_dir, _options(shipper, debug=settings.capture.debug))
+    if shipper.offline_file:
+        return UnixChannel(embedded, queue.max_events, queue.max_bytes)
     return UnixChannel(AutoDialer(standalone, embedded), queue.max_events, queue.max_bytes)
 
 

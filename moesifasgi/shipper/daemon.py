@@ -72,7 +72,7 @@ class Daemon:
         self._registry = Registry(spool, options.base_uri)
         self._remote_config = RemoteConfig(spool, self._push)
         self._registry.watch(self._remote_config.learned, self._forget_application)
-        self._uploader = Uploader(on_tags=self._remote_config.tags_named)
+        self._uploader = Uploader(on_tags=self._remote_config.tags_named, may_write_files=options.embedded)
         self._delivery = Delivery(spool, self._registry, self._uploader)
         self._leaving = 0
         self._forget_at = 0.0

@@ -20,6 +20,7 @@ from moesifasgi.shipper.clients import Clients
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.freshness import Failed, PolicyPace
 from moesifasgi.shipper.http import NoAnswer, Timeouts
+from moesifasgi.shipper.offline import offline_file
 from moesifasgi.shipper.policy_request import Fetched, Part, fetch
 from moesifasgi.shipper.policy_state import PolicyState, way_of
 from moesifasgi.shipper.spool import SpoolError
@@ -94,6 +95,8 @@ class RemoteConfig:
 
     def learned(self, application: Application) -> None:
         """A worker of this application said HELLO, here or in what it left behind."""
+        if offline_file(application) is not None:
+            return  # Nobody is asked anything for it.
         self._connected = None
         self._mailbox.put(partial(self._learn, application))
 

@@ -5,13 +5,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from moesifasgi.shipper.clients import Clients, identification, named_tags, url
 from moesifasgi.shipper.compression import gzip_bytes
 from moesifasgi.shipper.http import Answer, NoAnswer, Timeouts
 from moesifasgi.shipper.lane import ORDERED_STREAMS
-from moesifasgi.shipper.outcome import Delivered, Outcome
+from moesifasgi.shipper.offline import offline_file, write_lines
+from moesifasgi.shipper.outcome import Delivered, Outcome, Unauthorized
 from moesifasgi.shipper.payload import pack
 from moesifasgi.shipper.retry import classify, classify_error
 from moesifasgi.shipper.spool import Lane
@@ -56,10 +58,13 @@ class Uploader:
         timeouts: Timeouts | None = None,
         on_tags: OnTags | None = None,
         on_upload: OnUpload | None = None,
+        may_write_files: bool = False,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._on_tags = on_tags
         self._on_upload = on_upload
+        self._may_write_files = may_write_files
+        """Whether a worker may name a file to write instead of uploading (``offline``)."""
         self._wall = wall
         self._lock = threading.Lock()
         self._clients = Clients(timeouts)
@@ -69,6 +74,8 @@ class Uploader:
         self, lane: Lane, application: Application, bodies: Sequence[bytes], *, retry: bool = False
     ) -> Outcome:
         """Upload encoded items as one batch and say what came of it. ``retry``: these were tried before."""
+        if (file := offline_file(application)) is not None:
+            return self._write(lane.application_id, file, bodies)
         compressed = gzip_bytes(pack(bodies))
         self._began(lane.application_id, retry)
         started = time.monotonic()
@@ -100,6 +107,15 @@ class Uploader:
     def close(self) -> None:
         """Cut off what is under way. May be called twice; later uploads fail."""
         self._clients.close()
+
+    def _write(self, application_id: str, file: Path, bodies: Sequence[bytes]) -> Outcome:
+        if not self._may_write_files:
+            return Unauthorized(403, "only an embedded shipper writes to a file")
+        outcome = write_lines(file, bodies)
+        if isinstance(outcome, Delivered):
+            with self._lock:
+                self._traffic.setdefault(application_id, Traffic()).last_success = time.monotonic()
+        return outcome
 
     def _outcome(self, application_id: str, answer: Answer) -> Outcome:
         outcome = classify(answer.status, answer.headers, self._wall())
