@@ -61,6 +61,14 @@ class Batch:
     """It was uploaded before as it is, without success."""
     copied: bool = False
     """What becomes of it is not the fate of its entries, which keep their place."""
+    failures: int = 0
+    """How often in a row it got no answer, or one that says nothing of its content."""
+    doubted_at: float = float("inf")
+    """When it had failed so often that something else should be tried (monotonic)."""
+    failed_alone: int = 0
+    """How often it failed though others were delivered after it was doubted."""
+    not_before: float = float("-inf")
+    """It is not tried again before then (monotonic)."""
 
     @property
     def bodies(self) -> list[bytes]:

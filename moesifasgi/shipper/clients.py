@@ -7,9 +7,12 @@ from moesifasgi.shipper.http import Http, NoAnswer, Timeouts
 from moesifasgi.version import VERSION
 from moesifasgi.wire.application import Application
 
+MAX_CLIENTS = 32
+"""Ways out that are kept at once; each has a thread for its deadlines, and connections."""
+
 
 class Clients:
-    """Any thread may ask."""
+    """Any thread may ask. Beyond ``MAX_CLIENTS`` the one goes that was asked for longest ago."""
 
     def __init__(self, timeouts: Timeouts | None = None) -> None:
         self._timeouts = timeouts
@@ -23,14 +26,18 @@ class Clients:
         with self._lock:
             if self._closed:
                 raise NoAnswer("the shipper is leaving")
-            if key not in self._clients:
-                self._clients[key] = Http(
-                    proxy=application.http_proxy,
-                    ca_bundle=application.ca_bundle,
-                    connections=connections,
-                    timeouts=self._timeouts,
-                )
-            return self._clients[key]
+            client = self._clients.pop(key, None) or Http(
+                proxy=application.http_proxy,
+                ca_bundle=application.ca_bundle,
+                connections=connections,
+                timeouts=self._timeouts,
+            )
+            self._clients[key] = client
+            gone = self._clients.pop(next(iter(self._clients))) if len(self._clients) > MAX_CLIENTS else None
+        if gone is not None:
+            # What it has under way is cut off, and tried again.
+            gone.close()
+        return client
 
     def close(self) -> None:
         """Cut off what is under way. May be called twice; later requests fail."""

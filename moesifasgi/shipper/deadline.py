@@ -66,8 +66,8 @@ class Deadlines:
         """A limit for the work inside; ``expired`` tells afterwards whether it was cut off."""
         limit = Limit()
         entry = (time.monotonic() + seconds, next(self._numbers), limit)
-        self._add(entry)
         try:
+            self._add(entry)
             yield limit
         finally:
             limit.forget()
@@ -88,8 +88,9 @@ class Deadlines:
             if self._closed:
                 entry[2].expire()
             elif self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="moesif-deadlines", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._watch, name="moesif-deadlines", daemon=True)
+                thread.start()
+                self._thread = thread
             elif self._heap[0] is entry:
                 self._changed.notify()
 

@@ -24,7 +24,7 @@ from moesifasgi.shipper.delivery_status import status_of
 from moesifasgi.shipper.drain import Drain, OnDone, unknown_reason
 from moesifasgi.shipper.fates import Finished, Notice, apply_outcome
 from moesifasgi.shipper.gate import Pace
-from moesifasgi.shipper.lane import LaneState
+from moesifasgi.shipper.lane import READ_AHEAD_BYTES, LaneState
 from moesifasgi.shipper.outcome import RetryLater
 from moesifasgi.shipper.payload import encode_item
 from moesifasgi.shipper.schedule import Situation, next_turn_at
@@ -35,6 +35,10 @@ from moesifasgi.wire.application import Application
 
 MAX_AGE_S = 30 * 86_400.0
 """The collector refuses older events; what is spooled longer is dropped as ``expired``."""
+READ_AHEAD_BYTES_IN_ALL = 64 * 1024 * 1024
+"""Shared by the lanes that have something; each may hold one chunk beyond it."""
+MAX_UPLOADS = 128
+"""Under way at once; when half of them are, each lane gets one at a time."""
 MAX_TURN_S = 5.0
 """The coordinator takes a turn at least so often, to show that it lives."""
 SPOOL_REST_S = 1.0
@@ -85,6 +89,7 @@ class Delivery:
         self._lanes: dict[Lane, LaneState] = {}
         self._drains: list[Drain] = []
         self._in_flight = 0
+        self._turns = 0
         self._spool_rest_until = float("-inf")
         self._spool_fault = self._fault = ""
         self._close_by: float | None = None
@@ -186,7 +191,14 @@ class Delivery:
 
     def _wait_s(self) -> float:
         now = self._clock.monotonic()
-        situation = Situation(now, self._undiscovered, self._draining, self._close_by, self._spool_rest_until)
+        situation = Situation(
+            now,
+            self._undiscovered,
+            self._draining,
+            self._may_upload,
+            self._close_by,
+            self._spool_rest_until,
+        )
         at = next_turn_at(situation, self._lanes.values(), self._drains)
         return min(MAX_TURN_S, max(0.0, at - now))
 
@@ -213,9 +225,16 @@ class Delivery:
     def _turn(self, now: float) -> None:
         if self._close_by is None:
             self._work_on_spool(now)
-            for state in self._lanes.values():
+            for state in self._in_turn():
                 self._dispatch(state, now)
         self._answer_drains(now)
+
+    def _in_turn(self) -> list[LaneState]:
+        """All lanes, beginning with another one each time, so that each is served where not all can be."""
+        lanes = list(self._lanes.values())
+        self._turns += 1
+        first = self._turns % max(1, len(lanes))
+        return lanes[first:] + lanes[:first]
 
     def _work_on_spool(self, now: float) -> None:
         if now < self._spool_rest_until:
@@ -260,7 +279,10 @@ class Delivery:
         self._undiscovered = False
 
     def _read_ahead(self, now: float) -> None:
+        busy = sum(not state.idle for state in self._lanes.values())
+        share_bytes = min(READ_AHEAD_BYTES, READ_AHEAD_BYTES_IN_ALL // max(1, busy))
         for state in self._lanes.values():
+            state.read_ahead_bytes = share_bytes
             self._read(state, now)
             if state.is_behind(self._clock.cautious_wall()):
                 state.read_behind(self._spool.newest_row())
@@ -273,23 +295,33 @@ class Delivery:
                 state.take(chunks, now, stretch)
 
     def _dispatch(self, state: LaneState, now: float) -> None:
-        while state.gate.admits(now, state.in_flight, state.concurrency):
+        while self._may_upload(state) and state.gate.admits(now, state.in_flight, state.concurrency):
             # What a worker has said since may be what a failing lane waits for: another proxy, or authority.
             state.application = self._applications.get(state.lane.application_id) or state.application
             batch = self._next_batch(state, now)
             if batch is None:
                 return
+            job = partial(self._upload, state, state.application, batch, now)
+            try:
+                self._threads.run(job, self._in_flight + 1)
+            except RuntimeError:
+                state.give_back_last(batch)
+                raise
             state.in_flight += 1
             self._in_flight += 1
-            job = partial(self._upload, state, state.application, batch, now)
-            self._threads.run(job, self._in_flight)
+
+    def _may_upload(self, state: LaneState) -> bool:
+        """Whether one more fits among all that are under way."""
+        if self._in_flight >= MAX_UPLOADS // 2 and state.in_flight:
+            return False
+        return self._in_flight < MAX_UPLOADS
 
     def _next_batch(self, state: LaneState, now: float) -> Batch | None:
         def encode(item: Item) -> bytes:
             return encode_item(item.kind, item.payload)
 
         expires_before = self._clock.cautious_wall() - MAX_AGE_S
-        if state.refusing:
+        if state.needs_witness:
             return state.witness(encode, expires_before)
         flush = self._draining(state.lane)
         return state.next_batch(now, flush=flush, encode=encode, expires_before=expires_before)

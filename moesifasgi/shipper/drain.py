@@ -50,7 +50,9 @@ class Drain:
         ``unknown``: lanes with events of applications whose settings nobody has told. ``all_known``: the
         spool was asked for its lanes since the request.
         """
-        pending = [state for state in lanes if self.concerns(state.lane) and not self._delivered(state)]
+        concerned = [state for state in lanes if self.concerns(state.lane)]
+        # What a lane has read before the spool was asked says nothing of what was appended since.
+        pending = [state for state in concerned if not (all_known and self._delivered(state))]
         undeliverable = next(filter(self.concerns, unknown), None)
         if not pending and undeliverable is None and all_known:
             return True, ""

@@ -1,8 +1,9 @@
 """What an outcome does to its batch and its lane. Pure; the whole policy of refusals is here.
 
 Delivered      each item has its fate; a probe's success opens the gate
-RetryLater     the same batch again, after a wait
+RetryLater     the same batch again, after a wait; in halves if it ran out of time
 Unauthorized   the same batch again; the lane is parked
+               either of the two for a batch that fails alone: set apart (``returned``); the lane goes on
 Rejected,      many items: two halves, so that the guilty one is found in log2(n) steps
 TooLarge       one item: a dead letter, unless it is the 20th in a row with nothing delivered between.
                Then not the items are at fault, and the lane is parked with its backlog
@@ -45,15 +46,21 @@ def apply_outcome(state: LaneState, finished: Finished, now: float, random01: fl
     batch, started_at = finished.batch, finished.started_at
     match finished.outcome:
         case Delivered():
-            state.delivered(batch)
+            state.delivered(batch, started_at)
             state.gate.succeeded(started_at)
             return None
+        case (RetryLater(reason=reason) | Unauthorized(reason=reason)) as outcome if state.fails_alone(batch):
+            state.set_apart(batch, now, random01, str(outcome.status or "unanswered"), reason)
+            return Notice("set apart", reason)
         case RetryLater(reason=reason) as later:
-            state.give_back(batch)
+            if later.too_slow and state.may_be_smaller(batch):
+                state.bisect(batch, now, too_large=True)
+            else:
+                state.give_back(batch, now)
             state.gate.back_off(later, started_at, now, random01)
             return Notice("retry", reason)
         case Unauthorized(reason=reason):
-            state.give_back(batch)
+            state.give_back(batch, now)
             state.gate.park(reason, now)
             return Notice("parked", reason, lasting=True)
         case TooLarge():
@@ -66,7 +73,7 @@ def _refuse(state: LaneState, finished: Finished, now: float, code: str, reason:
     batch = finished.batch
     if len(batch.entries) > 1:
         state.gate.succeeded(finished.started_at)
-        state.bisect(batch, too_large=isinstance(finished.outcome, TooLarge))
+        state.bisect(batch, now, too_large=isinstance(finished.outcome, TooLarge))
         return None
     state.refused_run += 1
     if state.refusing:

@@ -5,6 +5,7 @@ environment count (so do REQUESTS_CA_BUNDLE and the CA_BUNDLE setting). Credenti
 used, cookies never kept, redirects never followed, and nothing is retried in here: ``delivery`` decides.
 """
 
+import io
 import socket
 import threading
 from collections.abc import Mapping
@@ -26,8 +27,17 @@ MAX_RESPONSE_BYTES = 65_536
 """What is kept of the answer to an upload, which is a few hundred bytes. The rest closes the connection."""
 
 
+SEND_BYTES = 128 * 1024
+"""What is given to the socket at once: each piece has the time that connecting has, not the whole body."""
+
+
 class NoAnswer(Exception):
     """The request got no complete answer; the text says why, without any content."""
+
+    def __init__(self, reason: str, *, too_slow: bool = False) -> None:
+        super().__init__(reason)
+        self.too_slow = too_slow
+        """Its time ran out with the connection in use: what was sent may still be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +112,13 @@ class Http:
             try:
                 answer = self._answer(method, url, headers, body, max_bytes)
             except (OSError, ValueError, HTTPError, HTTPException) as error:
-                raise NoAnswer(_reason(error, limit, self._timeouts.total_s)) from error
+                too_slow = limit.expired or isinstance(error, fault.ReadTimeout)
+                raise NoAnswer(_reason(error, limit, self._timeouts.total_s), too_slow=too_slow) from error
             finally:
                 _current.limit = None
             if limit.expired:
                 # To the parser a shutdown looks like the end of an answer that ends with its connection.
-                raise NoAnswer(_overdue(self._timeouts.total_s))
+                raise NoAnswer(_overdue(self._timeouts.total_s), too_slow=True)
             return answer
 
     def close(self) -> None:
@@ -118,7 +129,8 @@ class Http:
     def _answer(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_bytes: int
     ) -> Answer:
-        response = self._session.request(method, url, data=body, headers=dict(headers), **self._options)
+        data = io.BytesIO(body) if body else body
+        response = self._session.request(method, url, data=data, headers=dict(headers), **self._options)
         raw = response.raw
         try:
             kept = raw.read(max_bytes, decode_content=False)
@@ -205,10 +217,10 @@ class _Adapter(HTTPAdapter):
     """An adapter whose pools, direct or through a proxy, make watched connections."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **kwargs, blocksize=SEND_BYTES)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
+        manager = super().proxy_manager_for(*args, **kwargs, blocksize=SEND_BYTES)
         manager.pool_classes_by_scheme = _POOLS
         return manager

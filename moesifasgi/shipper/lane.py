@@ -8,13 +8,15 @@ A chunk is settled when each of its items has a fate; until then its row stays i
 happens to this process, nothing is lost.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from moesifasgi.shipper.batch import Batch, Entry, OpenChunk
 from moesifasgi.shipper.gate import Gate, GateState, Pace
 from moesifasgi.shipper.payload import MAX_UPLOAD_BYTES, Unserialisable
+from moesifasgi.shipper.retry import backoff_s
+from moesifasgi.shipper.returned import MAX_FAILED_ALONE, Returned
 from moesifasgi.shipper.spool import Item, Lane, Settlement, StoredChunk
 from moesifasgi.shipper.stretch import FRESH_S, MAX_STRETCHES, Stretch, Stretches
 from moesifasgi.wire.application import Application
@@ -51,16 +53,21 @@ class LaneState:
         self.application = application
         self.gate = Gate(pace)
         self.in_flight = 0
+        self.read_ahead_bytes = READ_AHEAD_BYTES
+        """Most bytes of items to hold; beyond it one chunk at a time."""
         self.refused_run = 0
         """Single items refused since the last delivery."""
         self._max_refused_run = pace.max_refused_run
+        self._backoff = pace.backoff
         self._open: dict[int, OpenChunk] = {}
         self._open_items = self._open_bytes = 0
         self._stretches = Stretches()
-        self._returned: deque[Batch] = deque()
         self._done: list[OpenChunk] = []
         self._max_upload_bytes = MAX_UPLOAD_BYTES
         self._ordered = lane.stream in ORDERED_STREAMS
+        self._returned = Returned(ordered=self._ordered)
+        self._delivered_since = float("-inf")
+        """When the youngest upload began that was delivered."""
         self._witnesses = 0
 
     @property
@@ -100,6 +107,12 @@ class LaneState:
         return self.refused_run >= self._max_refused_run
 
     @property
+    def needs_witness(self) -> bool:
+        """Whether the next probe has to be something else than what comes next, which would tell nothing."""
+        doubted = self._ordered and self._returned.doubted and self.gate.state is not GateState.OPEN
+        return self.refusing or doubted
+
+    @property
     def concurrency(self) -> int:
         """Most uploads in flight."""
         return 1 if self._ordered else max(1, self.application.concurrent_uploads)
@@ -122,10 +135,10 @@ class LaneState:
         if self._open and self.gate.state is not GateState.OPEN:
             return None
         items = READ_AHEAD_BATCHES * self.concurrency * max(self._fill, MAX_BATCH_SIZE)
-        items_left, bytes_left = items - self._open_items, READ_AHEAD_BYTES - self._open_bytes
+        items_left, bytes_left = items - self._open_items, self.read_ahead_bytes - self._open_bytes
         if len(self._stretches) > 1:
             items_left = min(items_left, items // 2 - len(stretch.waiting))
-            bytes_left = min(bytes_left, READ_AHEAD_BYTES // 2 - stretch.waiting_bytes)
+            bytes_left = min(bytes_left, self.read_ahead_bytes // 2 - stretch.waiting_bytes)
         if items_left > 0 and bytes_left > 0:
             return Wanted(items_left, bytes_left)
         starved = not self._open or (len(self._stretches) > 1 and not stretch.waiting)
@@ -167,9 +180,8 @@ class LaneState:
 
     def due_at(self, flush: bool) -> float | None:
         """When the next batch may go: -inf for now; None where there is nothing to upload."""
-        if self._returned:
-            return _NOW
         times = [self._stretch_due_at(stretch, flush) for stretch in self._stretches.in_turn]
+        times.append(self._returned.due_at())
         return min((at for at in times if at is not None), default=None)
 
     def _stretch_due_at(self, stretch: Stretch, flush: bool) -> float | None:
@@ -187,8 +199,30 @@ class LaneState:
         Items appended before ``expires_before`` (wall clock) are dropped, those that cannot be encoded
         become dead letters.
         """
-        if self._returned:
-            return self._returned.popleft()
+        if self._returned.doubted and not self._ordered and self.gate.state is not GateState.OPEN:
+            fresh = self._fresh_batch(now, flush, encode, expires_before)
+            return fresh or self._half_of_returned(now, expires_before)
+        returned = self._returned_batch(now, expires_before)
+        if returned is None and not (self._ordered and self._returned):
+            return self._fresh_batch(now, flush, encode, expires_before)
+        return returned
+
+    def _returned_batch(self, now: float, expires_before: float) -> Batch | None:
+        while (batch := self._returned.take(now)) is not None:
+            kept = tuple(entry for entry in batch.entries if not self._expired(entry, expires_before))
+            if kept:
+                return batch if len(kept) == len(batch.entries) else replace(batch, entries=kept)
+        return None
+
+    def _half_of_returned(self, now: float, expires_before: float) -> Batch | None:
+        """Where there is nothing else to try, one half of what is doubted tells of the other."""
+        batch = self._returned_batch(now, expires_before)
+        if batch is None or len(batch.entries) == 1:
+            return batch
+        self._returned.halve(Batch(batch.entries), now)
+        return self._returned.take(now)
+
+    def _fresh_batch(self, now: float, flush: bool, encode: Encode, expires_before: float) -> Batch | None:
         for stretch in self._stretches.in_turn:
             due_at = self._stretch_due_at(stretch, flush)
             if due_at is not None and due_at <= now:
@@ -222,12 +256,13 @@ class LaneState:
                 entry = stretch.take_newest()
                 if self._ready(entry, encode, expires_before):
                     return Batch((entry,))
-        if not self._returned:
+        batch = self._returned_batch(float("inf"), expires_before)
+        if batch is None:
             return None
-        first, *rest = self._returned.popleft().entries
+        first, *rest = batch.entries
         if rest:
-            self._returned.appendleft(Batch(tuple(rest), retry=True))
-        return Batch((first,), retry=True)
+            self._returned.first(replace(batch, entries=tuple(rest)))
+        return replace(batch, entries=(first,))
 
     def _copied_witness(self, encode: Encode, expires_before: float) -> Batch | None:
         """From the newest to the oldest of what is held: one bad update must not stand for all.
@@ -235,15 +270,16 @@ class LaneState:
         The item itself is uploaded in its turn, so the last that the collector hears of is still the newest.
         """
         if entries := self._cut(self._stretches.newest, encode, expires_before):
-            self._returned.append(Batch(tuple(entries)))
+            self._returned.last(Batch(tuple(entries)))
         held = [entry for batch in self._returned for entry in batch.entries]
         if not held:
             return None
         self._witnesses += 1
         return Batch((held[-self._witnesses % len(held)],), copied=True)
 
-    def delivered(self, batch: Batch) -> None:
+    def delivered(self, batch: Batch, started_at: float = float("-inf")) -> None:
         self.refused_run = 0
+        self._delivered_since = max(self._delivered_since, started_at)
         if batch.copied:
             return
         self._max_upload_bytes = min(MAX_UPLOAD_BYTES, self._max_upload_bytes + MIN_UPLOAD_BYTES)
@@ -251,26 +287,43 @@ class LaneState:
             entry.chunk.deliver()
             self._note_fate(entry.chunk)
 
-    def give_back(self, batch: Batch) -> None:
-        """The same batch again, before all others."""
+    def give_back(self, batch: Batch, now: float) -> None:
+        """The same batch again, for no fault of its content that is known."""
         if not batch.copied:
-            self._returned.appendleft(Batch(batch.entries, retry=True))
+            self._returned.failed(batch, now)
 
     def give_back_last(self, batch: Batch) -> None:
         """The same batch again, after the others that came back; but before them where order matters."""
+        if batch.copied:
+            return
         if self._ordered:
-            self.give_back(batch)
+            self._returned.first(replace(batch, retry=True))
         else:
-            self._returned.append(Batch(batch.entries, retry=True))
+            self._returned.last(replace(batch, retry=True))
 
-    def bisect(self, batch: Batch, *, too_large: bool = False) -> None:
-        """Two halves instead of a batch that was refused whole; after ``too_large`` the next are smaller."""
+    def fails_alone(self, batch: Batch) -> bool:
+        """Whether something else was delivered since this batch was doubted."""
+        return not batch.copied and self._delivered_since > batch.doubted_at
+
+    def set_apart(self, batch: Batch, now: float, random01: float, code: str, reason: str) -> None:
+        """A batch that failed alone: halves, or a single item that is tried again later, and not for ever."""
+        if len(batch.entries) > 1:
+            self._returned.halve(batch, now)
+        elif batch.failed_alone < MAX_FAILED_ALONE:
+            self._returned.set_apart(batch, now + backoff_s(batch.failed_alone + 1, random01, self._backoff))
+        else:
+            self.dead_letter(batch.entries[0], code, f"{reason}, while others are delivered")
+
+    def may_be_smaller(self, batch: Batch) -> bool:
+        """Whether halves of it make sense."""
+        return len(batch.entries) > 1 and sum(map(len, batch.bodies)) > MIN_UPLOAD_BYTES
+
+    def bisect(self, batch: Batch, now: float, *, too_large: bool = False) -> None:
+        """Two halves instead of the whole; after ``too_large`` the next are smaller."""
         if too_large:
             half = sum(map(len, batch.bodies)) // 2
             self._max_upload_bytes = max(MIN_UPLOAD_BYTES, min(self._max_upload_bytes, half))
-        middle = len(batch.entries) // 2
-        self._returned.appendleft(Batch(batch.entries[middle:]))
-        self._returned.appendleft(Batch(batch.entries[:middle]))
+        self._returned.halve(batch, now)
 
     def dead_letter(self, entry: Entry, code: str, reason: str) -> None:
         """The fate of an item that can never be delivered."""
@@ -294,15 +347,21 @@ class LaneState:
 
     def _ready(self, entry: Entry, encode: Encode, expires_before: float) -> bool:
         """Whether the entry can be uploaded; one that cannot has its fate afterwards."""
-        if entry.chunk.stored.appended_at < expires_before:
-            entry.chunk.drop("expired")
-            self._note_fate(entry.chunk)
+        if self._expired(entry, expires_before):
             return False
         try:
             entry.body = entry.body or encode(entry.item)
         except Unserialisable as error:
             self.dead_letter(entry, error.code, error.reason)
             return False
+        return True
+
+    def _expired(self, entry: Entry, expires_before: float) -> bool:
+        """Whether it is too old to be delivered; that is its fate then."""
+        if entry.chunk.stored.appended_at >= expires_before:
+            return False
+        entry.chunk.drop("expired")
+        self._note_fate(entry.chunk)
         return True
 
     def _note_fate(self, chunk: OpenChunk) -> None:

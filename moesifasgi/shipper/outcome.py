@@ -15,6 +15,10 @@ class RetryLater:
     after_s: float | None
     """Seconds that the collector asked to wait (0 to 3,600); None: it named no time."""
     reason: str
+    status: int | None = None
+    """None: there was no answer."""
+    too_slow: bool = False
+    """It was cut off while it was still making its way: a smaller one might have been in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class Registry:
         self._max_applications = max_applications
         self._lock = threading.Lock()
         self._applications = {found.application_id: self._own(found) for found in spool.applications()}
+        self._unstored: set[str] = set()
+        """Those whose settings the spool has not taken yet."""
         self._connected: frozenset[str] = frozenset()
         self._on_learned: Callable[[Application], None] = lambda _: None
         self._on_forgotten: Callable[[str], None] = lambda _: None
@@ -54,13 +56,16 @@ class Registry:
         self._connected |= {application.application_id}
         self._on_learned(application)
         with self._lock:
-            if self._applications.get(application.application_id) == application:
+            stored = application.application_id not in self._unstored
+            if self._applications.get(application.application_id) == application and stored:
                 return
             self._applications[application.application_id] = application
         try:
             self._spool.remember(application)
+            self._unstored.discard(application.application_id)
         except SpoolError as error:
             # It can be delivered for now; after a restart its backlog would wait for its next HELLO.
+            self._unstored.add(application.application_id)
             say("application not remembered", "could not store an application's settings: %s", error)
 
     def get(self, application_id: str) -> Application | None:
@@ -85,6 +90,7 @@ class Registry:
     def _forget(self, application_id: str) -> None:
         with self._lock:
             del self._applications[application_id]
+        self._unstored.discard(application_id)
         self._on_forgotten(application_id)
         try:
             self._spool.forget(application_id)

@@ -177,9 +177,9 @@ class RemoteConfig:
             if self._in_flight >= MAX_REQUESTS or self._closing:
                 return
             if state.application is not None and state.due_at <= now:
+                self._threads.run(partial(self._ask, state.application, state.due(now)), self._in_flight + 1)
                 state.in_flight = True
                 self._in_flight += 1
-                self._threads.run(partial(self._ask, state.application, state.due(now)), self._in_flight)
 
     def _ask(self, application: Application, due: list[tuple[Part, str | None]]) -> None:
         """On a thread of its own."""

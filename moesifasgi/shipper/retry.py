@@ -7,6 +7,7 @@ that an unknown 4xx speaks of the content. Sending again is always safe, because
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
@@ -49,12 +50,12 @@ def classify(status: int, headers: Mapping[str, str], now: float) -> Outcome:
         return TooLarge()
     if 400 <= status < 500 and status not in _RETRIED:
         return Rejected(_phrase(status), status)
-    return RetryLater(retry_after_s(headers.get("Retry-After"), now), _phrase(status))
+    return RetryLater(retry_after_s(headers.get("Retry-After"), now), _phrase(status), status)
 
 
-def classify_error(error: Exception) -> RetryLater:
+def classify_error(error: Exception, *, too_slow: bool = False) -> RetryLater:
     """A request without an answer: the collector may or may not have the batch."""
-    return RetryLater(None, str(error) or type(error).__name__)
+    return RetryLater(None, str(error) or type(error).__name__, too_slow=too_slow)
 
 
 def retry_after_s(value: str | None, now: float) -> float | None:
@@ -68,7 +69,9 @@ def retry_after_s(value: str | None, now: float) -> float | None:
 
 def _seconds_until(date: str, now: float) -> float | None:
     try:
-        return parsedate_to_datetime(date).timestamp() - now
+        named = parsedate_to_datetime(date)
+        # Two of HTTP's three forms of a date name no zone; all of them mean UTC.
+        return (named if named.tzinfo else named.replace(tzinfo=UTC)).timestamp() - now
     except (ValueError, TypeError, OverflowError):
         return None
 

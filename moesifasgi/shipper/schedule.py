@@ -19,6 +19,8 @@ class Situation:
     undiscovered: bool
     """The spool has to be asked for its lanes."""
     draining: Callable[[Lane], bool]
+    may_upload: Callable[[LaneState], bool]
+    """Whether one more upload fits; if not, the end of another one tells."""
     close_by: float | None
     spool_rest_until: float
 
@@ -33,7 +35,8 @@ def next_turn_at(situation: Situation, lanes: Iterable[LaneState], drains: Itera
     if situation.undiscovered:
         times.append(max(situation.now, situation.spool_rest_until))
     for state in lanes:
-        times.append(_upload_at(state, situation.draining(state.lane)))
+        if situation.may_upload(state):
+            times.append(_upload_at(state, situation.draining(state.lane)))
         if state.has_decided:
             times.append(max(situation.now, situation.spool_rest_until))
     return min(times, default=_NEVER)

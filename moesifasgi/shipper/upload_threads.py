@@ -17,11 +17,24 @@ class UploadThreads:
         self._threads = 0
 
     def run(self, job: Job, in_flight: int) -> None:
-        """Run the job on a thread of its own. ``in_flight``: jobs under way, this one included."""
-        self._jobs.put(job)
+        """Run the job on a thread of its own. ``in_flight``: jobs under way, this one included.
+
+        Where the system grants no more threads it waits for one that is there; RuntimeError if none is, and
+        the job is not run.
+        """
         if in_flight > self._threads:
+            self._add_thread()
+        self._jobs.put(job)
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._threads + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+        else:
             self._threads += 1
-            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
 
     def close(self) -> None:
         """Let the threads end after their current jobs. May be called twice."""

@@ -1,17 +1,19 @@
 """The delivery loop with a real collector, in good and bad times."""
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable
 
 import msgpack
 import pytest
+from lab.front import Front
 
 from moesifasgi.inspector import Behaviour
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.compression import gzip_bytes
-from moesifasgi.shipper.delivery import MAX_AGE_S, MAX_TURN_S
+from moesifasgi.shipper.delivery import MAX_AGE_S, MAX_TURN_S, MAX_UPLOADS
 from moesifasgi.shipper.gate import Pace
 from moesifasgi.shipper.http import Timeouts
 from moesifasgi.shipper.retry import Backoff
@@ -533,3 +535,157 @@ def test_a_fault_of_ours_in_the_loop_is_told_and_no_sign_of_life(rig, event, unt
     rig.spool.faulty = False
     until(lambda: rig.delivery.idle and not rig.delivery.status()["reasons"])
     assert rig.delivery.heartbeat > heartbeat
+
+
+EAGER = Pace(Backoff(base_s=0.005, cap_s=0.02, floor_s=0.005), probe_s=0.01)
+POISONED = b"no firewall likes this"
+
+
+@pytest.mark.parametrize("stream", ["events", "users"])
+@pytest.mark.parametrize("status", [403, 500])
+def test_an_item_that_always_fails_costs_only_itself(rig, collector, event, until, stream, status):
+    """What a proxy refuses, or an endpoint chokes on, looks like an outage to its own batch alone."""
+    with Front(collector, verdict=lambda body: status if POISONED in body else None) as front:
+        rig.know(A, base_uri=front.url)
+        items = [event() if stream == "events" else user(number) for number in range(60)]
+        items.insert(3, event(metadata={"text": POISONED.decode()}))
+        if stream == "users":
+            items[3] = msgpack.packb({"user_id": "other", "metadata": {"text": POISONED.decode()}})
+        rig.append(*items, stream=stream)
+        rig.start(pace=EAGER)
+        until(lambda: rig.spool.totals().delivered == 60, timeout_s=20.0)
+        # Alone, it might be an outage. What comes now tells that it is none.
+        rig.append(event() if stream == "events" else user(60), stream=stream)
+        until(lambda: rig.delivery.idle, timeout_s=20.0)
+        assert rig.spool.totals().delivered == 61
+        (kept,) = rig.spool.dead_letters(10)
+        assert POISONED in kept.letter.payload
+        assert kept.letter.code == str(status)
+        assert kept.letter.reason.endswith("while others are delivered")
+        if stream == "users":
+            assert [item["metadata"]["number"] for item in collector.store.items("users")][-1] == 60
+
+
+def test_a_collector_that_fails_everybody_costs_nobody_anything(rig, event, until):
+    """However long it lasts, however many batches are tried, and whatever was delivered before."""
+    rig.know(A, batch_size=5)
+    rig.append(event())
+    rig.start(pace=EAGER)
+    assert rig.distinct(1)
+    rig.collector.behave(Behaviour(status=500))
+    rig.append(*[event() for _ in range(50)])
+    until(lambda: rig.requests() > 200)
+    rig.collector.behave(None)
+    assert rig.distinct(51)
+    until(lambda: rig.delivery.idle)
+    assert rig.spool.totals().dead_lettered == 0
+    assert rig.collector.store.counts().received == 51
+
+
+def test_what_came_back_and_is_too_old_by_now_is_dropped_as_expired(rig, event, until):
+    shift = [0.0]
+    clock = Clock(monotonic=lambda: time.monotonic() + shift[0], wall=lambda: time.time() + shift[0])
+    rig.collector.behave(Behaviour(status=503))
+    rig.append(event(), event())
+    rig.start(clock=clock)
+    until(lambda: rig.requests() > 2)
+    shift[0] = MAX_AGE_S + 60
+    until(lambda: rig.delivery.idle, timeout_s=3 * MAX_TURN_S)
+    assert dict(rig.spool.totals().dropped) == {"expired": 2}
+
+
+def test_over_a_slow_line_batches_become_small_enough(rig, collector, event, until):
+    """15 events of 40 kB that hardly compress take 4 s over this line, and a request has 1.5."""
+    with Front(collector, bytes_a_second=100_000) as front:
+        rig.know(A, base_uri=front.url, concurrent_uploads=1)
+        filling = [os.urandom(20_000).hex() for _ in range(15)]
+        rig.append(*[event(metadata={"filling": each}) for each in filling])
+        rig.start(timeouts=Timeouts(connect_s=1.0, read_s=1.0, total_s=1.5))
+        until(lambda: rig.spool.totals().delivered == 15, timeout_s=30.0)
+
+
+def test_a_thread_that_cannot_be_started_costs_time_and_no_batch(rig, event, until, monkeypatch):
+    refusals = [3]
+    start = threading.Thread.start
+
+    def scarce(thread: threading.Thread) -> None:
+        if thread.name.startswith("moesif-upload") and refusals[0]:
+            refusals[0] -= 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    rig.know(A, concurrent_uploads=1)
+    rig.append(user(0), user(1), stream="users")
+    rig.start()
+    until(lambda: rig.delivery.status()["reasons"] == ["fault in the delivery loop: RuntimeError"])
+    until(lambda: rig.spool.totals().delivered == 2, timeout_s=20.0)
+
+
+class RestingSpool(MemorySpool):
+    """Cannot say once which lanes it has."""
+
+    fails = False
+
+    def lanes(self) -> list[Lane]:
+        if self.fails:
+            self.fails = False
+            raise SpoolError("disk I/O error")
+        return super().lanes()
+
+
+def test_a_drain_is_not_answered_by_what_was_known_before_it(rig, event, until):
+    rig.spool = RestingSpool()
+    rig.start()
+    rig.append(event())
+    until(lambda: rig.delivery.idle)
+    rig.collector.behave(Behaviour(hang=True))
+    rig.spool.fails = True
+    rig.append(event())
+    until(lambda: rig.delivery.status()["reasons"])
+    rig.drain(timeout_s=1.5)
+    until(lambda: rig.answers)
+    assert rig.answers == [(False, "not delivered in time")]
+
+
+def test_what_is_held_for_all_applications_together_is_bounded(rig, event, until, monkeypatch):
+    """A hundred applications, none of which can deliver: a share each, and at most one chunk beyond it."""
+    monkeypatch.setattr("moesifasgi.shipper.delivery.READ_AHEAD_BYTES_IN_ALL", 2_000_000)
+    rig.collector.behave(Behaviour(hang=True))
+    ids = [f"application-{number}" for number in range(100)]
+    for _ in range(5):
+        for application_id in ids:
+            rig.know(application_id)
+            rig.append(*[event(text="x" * 1_000) for _ in range(10)], application_id=application_id)
+    rig.start()
+    until(lambda: rig.delivery.status()["in_flight"] >= MAX_UPLOADS // 2)
+    held = sum(state._open_bytes for state in rig.delivery._lanes.values())
+    assert held < 2_000_000 + 100 * 12_000
+    assert all(state._open_bytes for state in rig.delivery._lanes.values())
+    turns = rig.delivery._turns
+    time.sleep(0.2)
+    assert rig.delivery._turns - turns < 20, "it waits for an answer, it does not spin"
+
+
+def test_so_many_uploads_are_under_way_in_all_and_each_application_has_its_turn(
+    rig, event, until, monkeypatch
+):
+    monkeypatch.setattr("moesifasgi.shipper.delivery.MAX_UPLOADS", 6)
+    ids = [f"application-{number}" for number in range(12)]
+    for application_id in ids:
+        rig.know(application_id, batch_size=1)
+        rig.append(*[event() for _ in range(6)], application_id=application_id)
+    rig.collector.behave(Behaviour(delay_s=0.02))
+    rig.start()
+    most = most_of_one = 0
+    while not rig.delivery.idle:
+        status = rig.delivery.status()
+        most = max(most, status["in_flight"])
+        each = [entry["in_flight"] for entry in status["applications"].values()]
+        most_of_one = max(most_of_one, *each)
+        time.sleep(0.001)
+    assert most <= 6
+    assert most_of_one <= 3, "when half of them are under way, each application gets one"
+    first_arrivals = [kept.application_id for kept in reversed(rig.collector.store.newest())][:24]
+    assert len(set(first_arrivals)) >= 10, "nobody waits until another has nothing left"
+    assert rig.collector.store.counts().distinct == 72

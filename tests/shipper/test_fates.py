@@ -46,3 +46,22 @@ def test_what_is_refused_is_halved_until_one_item_is_left_which_is_a_dead_letter
     state.delivered(second)
     (settlement,) = state.settlements()
     assert (settlement.delivered, [letter.code for letter in settlement.dead_letters]) == (1, ["400"])
+
+
+def test_a_batch_that_runs_out_of_time_is_halved_and_the_next_ones_are_smaller() -> None:
+    state = LaneState(Lane("a", "events"), Application("a", batch_size=100), Pace())
+    items = tuple(Item(1, b"x" * 100_000) for _ in range(20))
+    state.take([StoredChunk(1, b"s", tuple(range(20)), items, 0.0)], now=0.0)
+    late = RetryLater(None, "no answer within 30 s", too_slow=True)
+    apply_outcome(state, Finished(batch_of(state), 0.0, late), 1.0, 0.5)
+    assert state.gate.state is GateState.BACKING_OFF
+    assert [len(batch_of(state).entries) for _ in range(2)] == [10, 10]
+    state.take([StoredChunk(2, b"s", tuple(range(20)), items, 0.0)], now=2.0)
+    assert len(batch_of(state).entries) == 9
+
+
+def test_a_small_batch_that_runs_out_of_time_comes_back_whole() -> None:
+    state = lane_with(items=4)
+    late = RetryLater(None, "no answer within 30 s", too_slow=True)
+    apply_outcome(state, Finished(batch_of(state), 0.0, late), 1.0, 0.5)
+    assert len(batch_of(state).entries) == 4

@@ -105,7 +105,7 @@ def test_a_chunk_is_settled_when_each_of_its_items_has_a_fate():
     state.take([chunk(1, 25), chunk(2, 25)], now=0.0)
     first = state.next_batch(0.0, flush=False, encode=encode, expires_before=NEVER_EXPIRES)
     half = len(first.entries) // 2
-    state.bisect(first)
+    state.bisect(first, 0.0)
     left, right = next_batch(state), next_batch(state)
     assert [len(left.entries), len(right.entries)] == [half, len(first.entries) - half]
     state.delivered(right)
@@ -123,7 +123,7 @@ def test_a_batch_that_comes_back_goes_first_and_is_the_same():
     state = lane_state()
     state.take([chunk(1, 60)], now=0.0)
     first = next_batch(state)
-    state.give_back(first)
+    state.give_back(first, 0.0)
     state.take([chunk(2, 60)], now=0.0)
     again = next_batch(state)
     assert (again.bodies, again.retry) == (first.bodies, True)
@@ -160,7 +160,7 @@ def test_items_that_are_too_old_are_dropped_as_expired():
 def test_after_a_refusal_for_size_the_next_uploads_are_smaller_and_grow_again():
     state = lane_state(batch_size=100)
     state.take([chunk(1, 20, b"x" * 100_000)], now=0.0)
-    state.bisect(next_batch(state), too_large=True)
+    state.bisect(next_batch(state), 0.0, too_large=True)
     state.take([chunk(2, 20, b"x" * 100_000)], now=0.0)
     halves = [next_batch(state), next_batch(state)]
     assert cut(state, flush=True) == 9
@@ -179,7 +179,7 @@ def test_only_what_needs_no_order_is_uploaded_concurrently(stream, concurrency):
 def test_while_everything_is_refused_the_newest_item_alone_is_the_witness():
     state = lane_state()
     state.take([chunk(1, 30)], now=0.0)
-    state.give_back(next_batch(state))
+    state.give_back(next_batch(state), 0.0)
     state.take([chunk(2, 1, b"newest")], now=0.0)
     assert state.witness(encode, NEVER_EXPIRES).bodies == [b"newest0"]
     assert state.witness(encode, NEVER_EXPIRES).bodies == [b"p29"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from moesifasgi.shipper.registry import Registry, RegistryFull
-from moesifasgi.shipper.spool import Chunk, Item, Lane, Settlement
+from moesifasgi.shipper.spool import Chunk, Item, Lane, Settlement, SpoolError
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.wire.application import Application
@@ -70,3 +70,24 @@ def test_what_was_learned_is_known_after_a_restart(tmp_path: Path) -> None:
         assert registry.all() == expected
         registry.learn(Application("a", batch_size=3))
         spool.close()
+
+
+class Refusing(MemorySpool):
+    """Stores no settings while it is told so: a full disk."""
+
+    refuses = True
+
+    def remember(self, application: Application) -> None:
+        if self.refuses:
+            raise SpoolError("no space left on device")
+        super().remember(application)
+
+
+def test_what_the_spool_could_not_store_it_is_given_again_with_the_next_hello() -> None:
+    spool = Refusing()
+    registry = Registry(spool)
+    registry.learn(Application("a"))
+    assert registry.get("a") == Application("a")
+    spool.refuses = False
+    registry.learn(Application("a"))
+    assert spool.applications() == [Application("a")]

@@ -1,5 +1,7 @@
 """What answers mean, and how long to wait."""
 
+import time
+from collections.abc import Iterator
 from email.utils import formatdate
 
 import pytest
@@ -8,6 +10,16 @@ from moesifasgi.shipper.outcome import Delivered, Rejected, RetryLater, TooLarge
 from moesifasgi.shipper.retry import Backoff, backoff_s, classify, classify_error, retry_after_s
 
 NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch) -> Iterator[None]:
+    """No time of the collector's is one of where the shipper runs."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -36,6 +48,8 @@ def test_each_status_has_its_class(statuses, kind):
         (formatdate(NOW + 90, usegmt=True), 90.0),
         (formatdate(NOW - 90, usegmt=True), 0.0),
         (formatdate(NOW + 90_000, usegmt=True), 3600.0),
+        ("Sun Nov  6 08:49:37 1994", 0.0),
+        (time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(NOW + 600)), 600.0),
         ("nan", None),
         ("1e400", None),
         ("Sun, 99 Nov 9999 99:99:99 GMT", None),
@@ -44,13 +58,13 @@ def test_each_status_has_its_class(statuses, kind):
         (None, None),
     ],
 )
-def test_a_retry_after_is_seconds_or_a_date_within_an_hour(value, seconds):
+def test_a_retry_after_is_seconds_or_a_date_within_an_hour(in_tokyo, value, seconds):
     assert retry_after_s(value, NOW) == seconds
 
 
 def test_the_retry_after_header_reaches_the_outcome():
     outcome = classify(503, {"Retry-After": "12"}, NOW)
-    assert outcome == RetryLater(12.0, "503 Service Unavailable")
+    assert outcome == RetryLater(12.0, "503 Service Unavailable", 503)
 
 
 def test_the_wait_doubles_up_to_its_cap():

@@ -1,11 +1,12 @@
 """One request to the collector: what it carries and what is counted of it."""
 
 import contextlib
+import threading
 
 import pytest
 
 from moesifasgi.inspector import Behaviour
-from moesifasgi.shipper.clients import user_agent
+from moesifasgi.shipper.clients import MAX_CLIENTS, Clients, user_agent
 from moesifasgi.shipper.outcome import Delivered, RetryLater, Unauthorized
 from moesifasgi.shipper.spool import Lane
 from moesifasgi.shipper.uploader import Uploader
@@ -78,3 +79,33 @@ def test_after_close_nothing_is_uploaded(uploader, collector):
     uploader.close()
     outcome = uploader.upload(Lane(A, "users"), Application(A, base_uri=collector.url), [USER])
     assert outcome == RetryLater(None, "the shipper is leaving")
+
+
+def test_ways_out_that_nobody_asks_for_any_more_are_closed():
+    before = threading.active_count()
+    clients = Clients()
+    with contextlib.closing(clients):
+        first = clients.client(Application(A, http_proxy="http://proxy:0"), 1)
+        for number in range(1, MAX_CLIENTS + 1):
+            clients.client(Application(A, http_proxy=f"http://proxy:{number}"), 1)
+            assert clients.client(Application(A, http_proxy="http://proxy:0"), 1) is first, "in use all along"
+        assert len(clients._clients) == MAX_CLIENTS
+        assert threading.active_count() == before
+
+
+def test_a_client_whose_thread_cannot_start_says_so_and_is_not_lost(uploader, collector, monkeypatch):
+    """Without it no request would ever be cut off."""
+    start, refused = threading.Thread.start, []
+
+    def scarce(thread):
+        if not refused and thread.name == "moesif-deadlines":
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    application = Application(A, base_uri=collector.url)
+    with pytest.raises(RuntimeError):
+        uploader.upload(Lane(A, "users"), application, [USER])
+    assert uploader.upload(Lane(A, "users"), application, [USER]) == Delivered()
+    assert [thread.name for thread in threading.enumerate()].count("moesif-deadlines") == 1
