@@ -25,6 +25,11 @@ class Limit:
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
 
+    @property
+    def in_use(self) -> bool:
+        """Whether the work has a connection."""
+        return bool(self._sockets)
+
     def attach(self, sock: socket.socket) -> None:
         """This socket is in use until the work is over; one that comes too late is shut down at once.
 

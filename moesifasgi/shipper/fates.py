@@ -56,11 +56,11 @@ def apply_outcome(state: LaneState, finished: Finished, now: float, random01: fl
             if later.too_slow and state.may_be_smaller(batch):
                 state.bisect(batch, now, too_large=True)
             else:
-                state.give_back(batch, now)
+                state.give_back(batch, now, blamed=later.reached)
             state.gate.back_off(later, started_at, now, random01)
             return Notice("retry", reason)
         case Unauthorized(reason=reason):
-            state.give_back(batch, now)
+            state.give_back(batch, now, blamed=True)
             state.gate.park(reason, now)
             return Notice("parked", reason, lasting=True)
         case TooLarge():
@@ -81,5 +81,7 @@ def _refuse(state: LaneState, finished: Finished, now: float, code: str, reason:
         state.gate.park(f"{reason}, whatever is uploaded", now)
         return Notice("refusing", reason, lasting=True)
     state.gate.succeeded(finished.started_at)
+    if batch.copied:
+        return None  # The item itself has its turn, and its fate then.
     state.dead_letter(batch.entries[0], code, reason)
     return Notice("dead letter", reason)

@@ -34,8 +34,10 @@ SEND_BYTES = 128 * 1024
 class NoAnswer(Exception):
     """The request got no complete answer; the text says why, without any content."""
 
-    def __init__(self, reason: str, *, too_slow: bool = False) -> None:
+    def __init__(self, reason: str, *, reached: bool = False, too_slow: bool = False) -> None:
         super().__init__(reason)
+        self.reached = reached
+        """Somebody was connected to."""
         self.too_slow = too_slow
         """Its time ran out with the connection in use: what was sent may still be on its way."""
 
@@ -113,12 +115,13 @@ class Http:
                 answer = self._answer(method, url, headers, body, max_bytes)
             except (OSError, ValueError, HTTPError, HTTPException) as error:
                 too_slow = limit.expired or isinstance(error, fault.ReadTimeout)
-                raise NoAnswer(_reason(error, limit, self._timeouts.total_s), too_slow=too_slow) from error
+                reason = _reason(error, limit, self._timeouts.total_s)
+                raise NoAnswer(reason, reached=limit.in_use, too_slow=too_slow) from error
             finally:
                 _current.limit = None
             if limit.expired:
                 # To the parser a shutdown looks like the end of an answer that ends with its connection.
-                raise NoAnswer(_overdue(self._timeouts.total_s), too_slow=True)
+                raise NoAnswer(_overdue(self._timeouts.total_s), reached=True, too_slow=True)
             return answer
 
     def close(self) -> None:

@@ -287,10 +287,14 @@ class LaneState:
             entry.chunk.deliver()
             self._note_fate(entry.chunk)
 
-    def give_back(self, batch: Batch, now: float) -> None:
-        """The same batch again, for no fault of its content that is known."""
-        if not batch.copied:
+    def give_back(self, batch: Batch, now: float, *, blamed: bool) -> None:
+        """The same batch again. ``blamed``: it may have to do with its content, for all that is known."""
+        if batch.copied:
+            return
+        if blamed:
             self._returned.failed(batch, now)
+        else:
+            self._returned.first(replace(batch, retry=True))
 
     def give_back_last(self, batch: Batch) -> None:
         """The same batch again, after the others that came back; but before them where order matters."""

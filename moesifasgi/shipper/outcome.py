@@ -17,6 +17,8 @@ class RetryLater:
     reason: str
     status: int | None = None
     """None: there was no answer."""
+    reached: bool = True
+    """Somebody was connected to; else the batch has no part in it."""
     too_slow: bool = False
     """It was cut off while it was still making its way: a smaller one might have been in time."""
 

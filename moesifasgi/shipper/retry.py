@@ -53,9 +53,9 @@ def classify(status: int, headers: Mapping[str, str], now: float) -> Outcome:
     return RetryLater(retry_after_s(headers.get("Retry-After"), now), _phrase(status), status)
 
 
-def classify_error(error: Exception, *, too_slow: bool = False) -> RetryLater:
+def classify_error(error: Exception, *, reached: bool = True, too_slow: bool = False) -> RetryLater:
     """A request without an answer: the collector may or may not have the batch."""
-    return RetryLater(None, str(error) or type(error).__name__, too_slow=too_slow)
+    return RetryLater(None, str(error) or type(error).__name__, reached=reached, too_slow=too_slow)
 
 
 def retry_after_s(value: str | None, now: float) -> float | None:

@@ -87,7 +87,7 @@ class Uploader:
             answer = client.post(url(application, path), compressed, _headers(application))
             code = str(answer.status)
         except NoAnswer as error:
-            return classify_error(error, too_slow=error.too_slow)
+            return classify_error(error, reached=error.reached, too_slow=error.too_slow)
         finally:
             self._ended(lane.application_id, code, time.monotonic() - started)
         return self._outcome(lane.application_id, answer)

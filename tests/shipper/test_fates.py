@@ -65,3 +65,23 @@ def test_a_small_batch_that_runs_out_of_time_comes_back_whole() -> None:
     late = RetryLater(None, "no answer within 30 s", too_slow=True)
     apply_outcome(state, Finished(batch_of(state), 0.0, late), 1.0, 0.5)
     assert len(batch_of(state).entries) == 4
+
+
+def test_a_copy_that_is_refused_is_no_fate_of_its_item() -> None:
+    """It is uploaded in its turn, where order matters."""
+    state = LaneState(Lane("a", "users"), Application("a"), Pace())
+    state.take([StoredChunk(1, b"s", (1, 2), (Item(2, b"{}"),) * 2, 0.0)], now=0.0)
+    batch = batch_of(state)
+    copy = Batch(batch.entries[:1], copied=True)
+    apply_outcome(state, Finished(copy, 0.0, REFUSED), 1.0, 0.5)
+    assert state.settlements() == []
+    state.delivered(batch)
+    assert [settlement.delivered for settlement in state.settlements()] == [2]
+
+
+def test_a_batch_is_not_doubted_for_what_nobody_was_asked() -> None:
+    state = lane_with(items=2)
+    refused = RetryLater(None, "the connection failed", reached=False)
+    for now in range(10):
+        apply_outcome(state, Finished(batch_of(state), float(now), refused), float(now), 0.5)
+    assert [(len(batch.entries), batch.failures) for batch in [batch_of(state)]] == [(2, 0)]

@@ -123,7 +123,7 @@ def test_a_batch_that_comes_back_goes_first_and_is_the_same():
     state = lane_state()
     state.take([chunk(1, 60)], now=0.0)
     first = next_batch(state)
-    state.give_back(first, 0.0)
+    state.give_back(first, 0.0, blamed=True)
     state.take([chunk(2, 60)], now=0.0)
     again = next_batch(state)
     assert (again.bodies, again.retry) == (first.bodies, True)
@@ -179,7 +179,7 @@ def test_only_what_needs_no_order_is_uploaded_concurrently(stream, concurrency):
 def test_while_everything_is_refused_the_newest_item_alone_is_the_witness():
     state = lane_state()
     state.take([chunk(1, 30)], now=0.0)
-    state.give_back(next_batch(state), 0.0)
+    state.give_back(next_batch(state), 0.0, blamed=True)
     state.take([chunk(2, 1, b"newest")], now=0.0)
     assert state.witness(encode, NEVER_EXPIRES).bodies == [b"newest0"]
     assert state.witness(encode, NEVER_EXPIRES).bodies == [b"p29"]

@@ -78,7 +78,7 @@ def test_every_request_is_counted_by_its_code(uploader, collector, told):
 def test_after_close_nothing_is_uploaded(uploader, collector):
     uploader.close()
     outcome = uploader.upload(Lane(A, "users"), Application(A, base_uri=collector.url), [USER])
-    assert outcome == RetryLater(None, "the shipper is leaving")
+    assert outcome == RetryLater(None, "the shipper is leaving", reached=False)
 
 
 def test_ways_out_that_nobody_asks_for_any_more_are_closed():
