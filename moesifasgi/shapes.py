@@ -59,7 +59,7 @@ def one_of(choices: type[Choice]) -> Shape[Choice]:
     return Shape(" or ".join(map(repr, names)), lambda value: value in names, choices, str)
 
 
-def list_of(items: Shape[str]) -> Shape[tuple[str, ...]]:
+def list_of(items: Shape[T]) -> Shape[tuple[T, ...]]:
     def fits(value: Any) -> bool:
         return isinstance(value, (list, tuple)) and all(map(items.fits, value))
 

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from moesifasgi.shipper.adoption import adopt
+from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.delivery import Delivery
 from moesifasgi.shipper.intake import Intake
 from moesifasgi.shipper.presence import Presence
@@ -60,6 +61,22 @@ class Options:
     """User ids that may send, beside the shipper's own and root."""
     drain_s: float = 10.0
     """How long a stopping shipper goes on delivering."""
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> Self:
+        """A standalone shipper's."""
+        return cls(
+            directory=Path(configuration.spool_dir),
+            socket=Path(configuration.socket),
+            embedded=False,
+            durability=configuration.durability.value,
+            spool_max_bytes=configuration.spool_max_bytes,
+            spool_min_free_bytes=configuration.spool_min_free_bytes,
+            base_uri=configuration.base_uri,
+            socket_mode=configuration.socket_mode,
+            allowed_uids=frozenset(configuration.allowed_users),
+            drain_s=configuration.drain_timeout_s,
+        )
 
 
 class Daemon:

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from moesifasgi.shipper.cli import MAX_FAULT_LINES, NO_SHIPPER, _in_words, main
+from moesifasgi.shipper.cli import main
+from moesifasgi.shipper.commands.exits import NO_SHIPPER
 from moesifasgi.shipper.delivery_status import status_of
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.shipper.status import document, policies_of
+from moesifasgi.shipper.status_words import MAX_FAULT_LINES, in_words
 from moesifasgi.shipper.uploader import Traffic
 
 
@@ -41,12 +43,12 @@ def test_asking_makes_no_directory(command: str, tmp_path: Path, monkeypatch):
     ("arguments", "expected"),
     [
         (("run", "--base-uri", "ftp://x y"), "expected an http or https URL"),
-        (("run", "--log-level", "loud"), "is not one of"),
+        (("run", "--log-level", "loud"), "expected 'debug' or 'info'"),
         (("inspect", "--host", "256.0.0.1"), "cannot listen on 256.0.0.1"),
         (("unknown",), "No such command"),
     ],
 )
-def test_a_wrong_option_is_refused_in_words(arguments: tuple[str, ...], expected: str):
+def test_a_wrong_option_is_refusedin_words(arguments: tuple[str, ...], expected: str):
     result = run(*arguments)
     assert result.exit_code != 0
     assert expected in result.output
@@ -71,7 +73,7 @@ def test_a_spool_in_use_is_refused_with_the_owner_named(tmp_path: Path):
     assert result.output.startswith("Error: ")
 
 
-def test_status_in_words_lists_what_is_wrong_with_a_policy_up_to_ten_lines():
+def test_statusin_words_lists_what_is_wrong_with_a_policy_up_to_ten_lines():
     def words(count: int) -> list[str]:
         policy = {
             "state": "ok",
@@ -82,7 +84,7 @@ def test_status_in_words_lists_what_is_wrong_with_a_policy_up_to_ten_lines():
         }
         delivery = status_of([], lambda _: Traffic(), 0.0, [])
         found = document(MemorySpool(), delivery, policies_of({"id-AAAA": policy}, {}), 1.0)
-        return _in_words({**found, "workers": []}).splitlines()
+        return in_words({**found, "workers": []}).splitlines()
 
     assert [line for line in words(2) if line.startswith("      ! ")] == [
         "      ! rule r0: no regex",

@@ -1,0 +1,28 @@
+"""Options that several commands share, and what they mean where they are not given."""
+
+import os
+from pathlib import Path
+
+import click
+
+from moesifasgi.places import embedded_socket
+from moesifasgi.shipper.configuration.values import DEFAULT_SOCKET
+
+PATH = click.Path(path_type=Path)
+socket_option = click.option(
+    "--socket",
+    "socket_path",
+    type=PATH,
+    help="The shipper's socket. Default: $MOESIF_SHIPPER_SOCKET, /run/moesif/shipper.sock, or the"
+    " embedded shipper of this user.",
+)
+
+
+def socket_meant(given: Path | None) -> Path:
+    """The socket a tool means: the one named, the standalone shipper's, else this user's embedded one."""
+    if given is not None:
+        return given
+    named, standalone = os.environ.get("MOESIF_SHIPPER_SOCKET"), Path(DEFAULT_SOCKET)
+    if named or standalone.is_socket():
+        return Path(named or standalone)
+    return embedded_socket(os.environ.get("MOESIF_SPOOL_DIR"), os.environ)
