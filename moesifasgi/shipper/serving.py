@@ -1,42 +1,59 @@
 """From options to a shipper that serves: own the spool, listen, run. Faults become one line for a person."""
 
 import contextlib
+import logging
+import os
 import resource
-import signal
 import time
 from pathlib import Path
 
 import click
 
+from moesifasgi.shipper import signals
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.daemon import Daemon, Options
+from moesifasgi.shipper.reloads import Reloads
 from moesifasgi.shipper.spool import SpoolError, SpoolInUse
 from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool
+from moesifasgi.shipper.tool import NoShipper, ask_to_leave
 from moesifasgi.unix_socket import connected
 
 OWNER_WAIT_S = 8.0
-"""How long an embedded shipper waits for one that is just leaving to let go of the spool."""
+"""How long an embedded shipper waits for one that is just leaving to let go of the spool, and a successor for
+the one before it."""
+logger = logging.getLogger("moesifasgi.shipper")
 
 
-def serve(options: Options) -> None:
-    """Own the spool and serve; exit status 0, also where another shipper serves already."""
-    # From here on a signal finds handlers: while they are being set up it must not kill halfway.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if options.embedded else signal.SIG_DFL)
+def serve(options: Options, reloads: Reloads | None = None, *, take_over: bool = False) -> None:
+    """Own the spool and serve; exit status 0, also where an embedded shipper finds another one at work."""
+    signals.set_up(options.embedded)
+    os.umask(0o077)
     _allow_descriptors()
     try:
-        spool = owned_spool(options)
+        spool = owned_spool(options, take_over=take_over)
     except SpoolInUse as error:
         if options.embedded:
             return
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{error}; --take-over has it leave for this one") from error
     except (SpoolError, OSError) as error:
         raise click.ClickException(f"the spool cannot be used: {error}") from error
     try:
-        daemon = Daemon(options, spool)
-    except OSError as error:
+        daemon = _listening(options, spool, reloads)
+    except BaseException:
         spool.close()
-        raise click.ClickException(f"cannot listen on {options.socket}: {error}") from error
+        raise
     daemon.run()
+
+
+def _listening(options: Options, spool: SqliteSpool, reloads: Reloads | None) -> Daemon:
+    socket = options.socket
+    if not options.embedded and _answers(socket):
+        raise click.ClickException(f"another shipper, with a spool of its own, listens on {socket}")
+    try:
+        return Daemon(options, spool, reloads)
+    except OSError as error:
+        hint = "" if socket.parent.is_dir() else f"; expected the directory {socket.parent}"
+        raise click.ClickException(f"cannot listen on {socket}: {error.strerror or error}{hint}") from error
 
 
 def _allow_descriptors() -> None:
@@ -47,23 +64,38 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def owned_spool(options: Options) -> SqliteSpool:
-    """The spool, owned; an embedded shipper waits for one that is just leaving."""
+def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
+    """The spool, owned; an embedded shipper waits for one that is just leaving, a successor has it leave."""
     clock = Clock()
-    deadline = time.monotonic() + (OWNER_WAIT_S if options.embedded else 0.0)
+    deadline = time.monotonic() + (OWNER_WAIT_S if options.embedded or take_over else 0.0)
     while True:
         try:
             return open_spool(
                 options.directory,
-                max_bytes=options.spool_max_bytes,
-                min_free_bytes=options.spool_min_free_bytes,
+                max_bytes=options.terms.limits.max_bytes,
+                min_free_bytes=options.terms.limits.min_free_bytes,
                 durability=options.durability,
                 clock=clock.cautious_wall,
             )
         except SpoolInUse:
-            if time.monotonic() >= deadline or _answers(options.socket):
+            if time.monotonic() >= deadline:
+                raise
+            if take_over:
+                _have_it_leave(options.socket)
+            elif _answers(options.socket):
                 raise
             time.sleep(0.05)
+
+
+def _have_it_leave(path: Path) -> None:
+    """Ask the shipper that serves now; one that is leaving already does not listen any more."""
+    if not path.exists():
+        return
+    try:
+        logger.info("shipper %d leaves for this one", ask_to_leave(path))
+    except NoShipper as error:
+        if path.exists():
+            raise click.ClickException(f"cannot take over: {error}") from error
 
 
 def _answers(path: Path) -> bool:

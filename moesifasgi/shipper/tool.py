@@ -8,7 +8,16 @@ from typing import Any
 from moesifasgi.unix_socket import connected
 from moesifasgi.wire.codec import decode, encode
 from moesifasgi.wire.frame import FrameDecoder, frame
-from moesifasgi.wire.messages import Drain, Drained, Message, Refused, StatusReply, StatusRequest
+from moesifasgi.wire.messages import (
+    Drain,
+    Drained,
+    Leaving,
+    Message,
+    Refused,
+    StatusReply,
+    StatusRequest,
+    TakeOver,
+)
 
 READ_BYTES = 64 * 1024
 
@@ -34,6 +43,17 @@ def ask_flush(path: Path, timeout_s: float) -> Drained:
     if not isinstance(answer, Drained):
         raise NoShipper(f"{path}: expected the answer to a drain, got {type(answer).__name__}")
     return answer
+
+
+def ask_to_leave(path: Path, timeout_s: float = 5.0) -> int:
+    """Have the shipper leave for another one that takes over; returns its pid. Raises NoShipper."""
+    try:
+        answer = _ask(path, TakeOver(), timeout_s)
+    except TimeoutError as error:
+        raise NoShipper(f"{path}: no answer within {timeout_s:g} s") from error
+    if not isinstance(answer, Leaving):
+        raise NoShipper(f"{path}: expected that it leaves, got {type(answer).__name__}")
+    return answer.pid
 
 
 def _ask(path: Path, question: Message, timeout_s: float) -> Message:

@@ -23,6 +23,7 @@ from moesifasgi.wire.messages import (
     Drained,
     Event,
     Hello,
+    Leaving,
     Message,
     Policy,
     Refused,
@@ -30,6 +31,7 @@ from moesifasgi.wire.messages import (
     Stats,
     StatusReply,
     StatusRequest,
+    TakeOver,
     Welcome,
 )
 
@@ -55,6 +57,8 @@ _TYPES: dict[int, type[Any]] = {
     11: StatusRequest,
     12: StatusReply,
     13: Report,
+    14: TakeOver,
+    15: Leaving,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
 _CONTROL_LIMITS = {

@@ -2,7 +2,8 @@
 
     worker → shipper   HELLO, EVENT, STATS, REPORT, DRAIN, BYE
     shipper → worker   WELCOME, ACK, POLICY, DRAINED, REFUSED
-    tool → shipper     STATUS, DRAIN            shipper → tool   STATUS_REPLY, DRAINED
+    tool → shipper     STATUS, DRAIN, TAKE_OVER
+    shipper → tool     STATUS_REPLY, DRAINED, LEAVING, REFUSED
 
 A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO.
 """
@@ -125,6 +126,16 @@ class StatusReply(NamedTuple):
     status: dict[str, Any]
 
 
+class TakeOver(NamedTuple):
+    """Leave soon: another shipper goes on with socket and spool. For the shipper's own user and root."""
+
+
+class Leaving(NamedTuple):
+    """The answer to it."""
+
+    pid: int
+
+
 Message = (
     Hello
     | Welcome
@@ -139,4 +150,6 @@ Message = (
     | Refused
     | StatusRequest
     | StatusReply
+    | TakeOver
+    | Leaving
 )

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +33,40 @@ def configuration_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @config_option
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Have the shipper that runs now leave, and go on with its socket and spool: an upgrade.",
+)
 @configuration_options
-def run(file: Path | None, **options: str | None) -> None:
-    """Run a standalone shipper in the foreground."""
+def run(file: Path | None, take_over: bool, **options: str | None) -> None:
+    """Run a standalone shipper in the foreground.
+
+    Everything can be set in three ways: as a key of the TOML file, as MOESIF_SHIPPER_<KEY> in the
+    environment, and by an option; the last wins. Proxies have no option: they may hold a password, and
+    anyone can read those. "moesif-shipper check --example" prints a file with all keys.
+
+    \b
+    SIGHUP   reads the configuration again; a bad one is told and changes nothing
+    SIGTERM  delivers what it can within drain_timeout and leaves; a second one leaves at once
+    """
     from moesifasgi.shipper.daemon import Options
+    from moesifasgi.shipper.reloads import Reloads
     from moesifasgi.shipper.serving import serve
 
-    found = loaded(file, options)
-    configuration = found.configuration
-    logging.basicConfig(level=configuration.log_level.upper(), format=LOG_FORMAT)
-    serve(Options.of(configuration))
+    load_again = partial(load, file, os.environ, _given(options))
+    found = loaded(load_again)
+    logging.basicConfig(level=found.configuration.log_level.upper(), format=LOG_FORMAT)
+    serve(Options.of(found.configuration), Reloads(found, load_again), take_over=take_over)
 
 
-def loaded(file: Path | None, options: dict[str, str | None]) -> Loaded:
+def _given(options: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def loaded(load: Callable[[], Loaded]) -> Loaded:
     """The configuration; ClickException with every fault."""
-    given = {name: value for name, value in options.items() if value is not None}
     try:
-        return load(file, os.environ, given)
+        return load()
     except SettingsError as error:
         raise click.ClickException("\n  - ".join(("wrong configuration:", *error.faults))) from error

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.receiver.peer import Peer
-from moesifasgi.shipper.registry import RegistryFull
+from moesifasgi.shipper.registry import Unwelcome
 from moesifasgi.version import VERSION
 from moesifasgi.wire.messages import (
     OLDEST_WIRE_VERSION,
@@ -16,12 +16,14 @@ from moesifasgi.wire.messages import (
     Drained,
     Event,
     Hello,
+    Leaving,
     Message,
     Refused,
     Report,
     Stats,
     StatusReply,
     StatusRequest,
+    TakeOver,
     Welcome,
 )
 
@@ -42,6 +44,9 @@ class Desk(Protocol):
 
         ``on_done(delivered, reason)`` is called from any thread. What is returned withdraws the request.
         """
+
+    def hand_over(self) -> bool:
+        """Leave soon, for another shipper; False: this one does not."""
 
     def status(self) -> dict[str, Any]:
         """The status document, but for what the receiver knows."""
@@ -64,6 +69,9 @@ class Line(Protocol):
 
     def is_connected(self, peer: Peer) -> bool:
         """Whether it was not dropped."""
+
+    def is_master(self, peer: Peer) -> bool:
+        """Whether it may do more than send, ask for status and have the spool delivered."""
 
     def status(self) -> dict[str, Any]:
         """What the status document says of peers."""
@@ -89,7 +97,9 @@ class Conversation:
         return self._by_session.get(session)
 
     def hear(self, peer: Peer, message: Message) -> None:
-        """ProtocolError, ValueError: the peer does not keep to the wire. SpoolError: come again later."""
+        """ProtocolError, ValueError: the peer does not keep to the wire. Unwelcome: it is not served.
+        SpoolError: come again later.
+        """
         match message:
             case Event():
                 if peer.session is None:
@@ -108,6 +118,8 @@ class Conversation:
                 peer.tell(StatusReply({**self._desk.status(), **self._line.status()}))
             case Bye():
                 self._bye(peer, message)
+            case TakeOver():
+                self._take_over(peer)
             case _:
                 raise ProtocolError(f"{type(message).__name__} is for workers")
 
@@ -147,7 +159,7 @@ class Conversation:
             self._line.drop(older)
         try:
             peer.session = self._intake.greet(hello)
-        except RegistryFull as error:
+        except Unwelcome as error:
             peer.tell(Refused(str(error)))
             raise
         self._by_session[hello.session] = peer
@@ -188,6 +200,15 @@ class Conversation:
         if self._line.is_connected(peer):
             peer.drains.pop(answer.token, None)
             peer.tell(answer)
+
+    def _take_over(self, peer: Peer) -> None:
+        peer.is_tool = True
+        if not self._line.is_master(peer):
+            peer.tell(Refused("only root and the shipper's own user may have it leave"))
+        elif self._desk.hand_over():
+            peer.tell(Leaving(os.getpid()))
+        else:
+            peer.tell(Refused("an embedded shipper leaves with its last worker"))
 
     def _bye(self, peer: Peer, bye: Bye) -> None:
         if peer.session is None:

@@ -105,6 +105,18 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a spool may hold, in bytes."""
+
+    max_bytes: int = 1 << 30
+    """Of the compressed bodies."""
+    min_free_bytes: int = 256 << 20
+    """What the file system keeps free."""
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    """Of single applications, by their ids."""
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """The spool at one moment. All ages in seconds, sizes in bytes."""
 
@@ -198,6 +210,9 @@ class Spool(Protocol):
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         """Remove the rows and count their items' fates, in one transaction. Unknown rows are ignored."""
+
+    def limit(self, limits: Limits) -> None:
+        """From now on these hold; what is stored already stays. For the intake thread."""
 
     def usage(self) -> Usage: ...
 

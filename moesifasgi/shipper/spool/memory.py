@@ -18,6 +18,7 @@ from moesifasgi.shipper.spool import (
     Chunk,
     DeadLetter,
     Lane,
+    Limits,
     Settlement,
     SpoolError,
     StoredChunk,
@@ -186,6 +187,9 @@ class MemorySpool:
                 oldest_age_s=max(0.0, self._clock() - oldest.appended_at) if oldest else None,
                 dead_letters=len(self._dead_letters),
             )
+
+    def limit(self, limits: Limits) -> None:
+        self._room.max_bytes, self._room.quotas = limits.max_bytes, limits.quotas
 
     def totals(self) -> Totals:
         with self._lock:

@@ -13,6 +13,7 @@ from moesifasgi.shipper.spool import (
     LAST_ROW,
     Chunk,
     Lane,
+    Limits,
     Settlement,
     SpoolError,
     StoredChunk,
@@ -67,8 +68,12 @@ def open_spool(
     except BaseException:
         lock.release()
         raise
-    letters = Bound(max_dead_letters, max_bytes // 10)
+    letters = Bound(max_dead_letters, _dead_letter_bytes(max_bytes))
     return SqliteSpool(lock, database, Room(max_bytes), DiskGauge(directory), min_free_bytes, letters, clock)
+
+
+def _dead_letter_bytes(max_bytes: int) -> int:
+    return max_bytes // 10
 
 
 def mended(method: Callable[Concatenate["SqliteSpool", P], R]) -> Callable[Concatenate["SqliteSpool", P], R]:
@@ -279,6 +284,11 @@ class SqliteSpool:
     def _oldest_append(self) -> float | None:
         with self.database.delivery.turn() as connection:
             return tables.oldest_append(connection)
+
+    def limit(self, limits: Limits) -> None:
+        self._room.max_bytes, self._room.quotas = limits.max_bytes, limits.quotas
+        self._min_free_bytes = limits.min_free_bytes
+        self._dead_letter_bound = Bound(self._dead_letter_bound.letters, _dead_letter_bytes(limits.max_bytes))
 
     def totals(self) -> Totals:
         with self.database.settled_books() as ledger:
