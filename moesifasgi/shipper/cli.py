@@ -2,6 +2,7 @@
 
 import click
 
+from moesifasgi.shipper.commands.dead_letters import dead_letters
 from moesifasgi.shipper.commands.embedded import embedded
 from moesifasgi.shipper.commands.flush import flush
 from moesifasgi.shipper.commands.fsck import fsck
@@ -17,5 +18,5 @@ def main() -> None:
     """Ships API events from ASGI workers to Moesif."""
 
 
-for command in (run, status, flush, fsck, inspect, embedded):
+for command in (run, status, flush, dead_letters, fsck, inspect, embedded):
     main.add_command(command)

@@ -111,6 +111,10 @@ class Daemon:
             self._leave()
             logger.info("shipper %d leaves", os.getpid())
 
+    @property
+    def spool(self) -> Spool:
+        return self._spool
+
     def appended(self) -> None:
         self._delivery.notify()
 

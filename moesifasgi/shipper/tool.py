@@ -3,7 +3,7 @@
 import contextlib
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from moesifasgi.unix_socket import connected
 from moesifasgi.wire.codec import decode, encode
@@ -20,21 +20,33 @@ from moesifasgi.wire.messages import (
 )
 
 READ_BYTES = 64 * 1024
+ANSWERS_IN_S = 5.0
+Answer = TypeVar("Answer")
 
 
 class NoShipper(Exception):
     """Nobody answers at the socket, or not as a shipper does; the text says what was found."""
 
 
-def ask_status(path: Path, timeout_s: float = 5.0) -> dict[str, Any]:
+def ask_status(path: Path, timeout_s: float = ANSWERS_IN_S) -> dict[str, Any]:
     """The status document (``interface.md``). Raises NoShipper."""
+    return ask(path, StatusRequest(), StatusReply, timeout_s).status
+
+
+def ask_to_leave(path: Path) -> int:
+    """Have the shipper leave for another one that takes over; returns its pid. Raises NoShipper."""
+    return ask(path, TakeOver(), Leaving).pid
+
+
+def ask(path: Path, question: Message, kind: type[Answer], timeout_s: float = ANSWERS_IN_S) -> Answer:
+    """The answer to a question, which is of this kind. Raises NoShipper."""
     try:
-        answer = _ask(path, StatusRequest(), timeout_s)
+        answer = _ask(path, question, timeout_s)
     except TimeoutError as error:
         raise NoShipper(f"{path}: no answer within {timeout_s:g} s") from error
-    if not isinstance(answer, StatusReply):
-        raise NoShipper(f"{path}: expected a status, got {type(answer).__name__}")
-    return answer.status
+    if not isinstance(answer, kind):
+        raise NoShipper(f"{path}: expected {kind.__name__}, got {type(answer).__name__}")
+    return answer
 
 
 def ask_flush(path: Path, timeout_s: float) -> Drained:
@@ -43,17 +55,6 @@ def ask_flush(path: Path, timeout_s: float) -> Drained:
     if not isinstance(answer, Drained):
         raise NoShipper(f"{path}: expected the answer to a drain, got {type(answer).__name__}")
     return answer
-
-
-def ask_to_leave(path: Path, timeout_s: float = 5.0) -> int:
-    """Have the shipper leave for another one that takes over; returns its pid. Raises NoShipper."""
-    try:
-        answer = _ask(path, TakeOver(), timeout_s)
-    except TimeoutError as error:
-        raise NoShipper(f"{path}: no answer within {timeout_s:g} s") from error
-    if not isinstance(answer, Leaving):
-        raise NoShipper(f"{path}: expected that it leaves, got {type(answer).__name__}")
-    return answer.pid
 
 
 def _ask(path: Path, question: Message, timeout_s: float) -> Message:

@@ -15,17 +15,24 @@ import msgpack
 
 from moesifasgi.wire.frame import MAX_FRAME_BYTES, PREFIX
 from moesifasgi.wire.messages import (
+    MAX_LETTER_KEYS,
     MAX_REPORT_LINE_CHARS,
     MAX_REPORT_LINES,
     Ack,
     Bye,
+    DecideLetters,
     Drain,
     Drained,
     Event,
     Hello,
     Leaving,
+    LetterPart,
+    Letters,
+    LettersDecided,
+    ListLetters,
     Message,
     Policy,
+    ReadLetter,
     Refused,
     Report,
     Stats,
@@ -59,6 +66,12 @@ _TYPES: dict[int, type[Any]] = {
     13: Report,
     14: TakeOver,
     15: Leaving,
+    16: ListLetters,
+    17: Letters,
+    18: ReadLetter,
+    19: LetterPart,
+    20: DecideLetters,
+    21: LettersDecided,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
 _CONTROL_LIMITS = {
@@ -151,6 +164,18 @@ def _check_inside(made: Message) -> None:
         or not all(isinstance(line, str) and len(line) <= MAX_REPORT_LINE_CHARS for line in made.lines)
     ):
         raise MalformedMessage(f"Report.lines are at most {MAX_REPORT_LINES} short texts")
+    if isinstance(made, DecideLetters) and (
+        len(made.keys) > MAX_LETTER_KEYS or not all(map(_is_letter_key, made.keys))
+    ):
+        raise MalformedMessage(f"DecideLetters.keys are at most {MAX_LETTER_KEYS} sessions and sequences")
+
+
+def _is_letter_key(key: object) -> bool:
+    match key:
+        case [bytes(), int(sequence)]:
+            return not isinstance(sequence, bool) and abs(sequence) < 2**63
+        case _:
+            return False
 
 
 def _field_types(message: type[Any]) -> tuple[type, ...]:

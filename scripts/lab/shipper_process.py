@@ -15,7 +15,7 @@ from lab.processes import eventually
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.places import SOCKET_NAME
-from moesifasgi.shipper.spool.dead_letters import KeptDeadLetter
+from moesifasgi.shipper.spool import KeptDeadLetter
 from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.wire.application import Application

@@ -23,23 +23,32 @@ from moesifasgi.wire.messages import (
     MAX_REPORT_LINES,
     Ack,
     Bye,
+    DecideLetters,
     Drain,
     Drained,
     Event,
     Hello,
+    Leaving,
+    LetterPart,
+    Letters,
+    LettersDecided,
+    ListLetters,
     Message,
     Policy,
+    ReadLetter,
     Refused,
     Report,
     Stats,
     StatusReply,
     StatusRequest,
+    TakeOver,
     Welcome,
 )
 
 U64 = st.integers(0, 2**64 - 1)
 TEXT = st.text(max_size=20)
 COUNTERS = st.dictionaries(TEXT, U64, max_size=4)
+LETTER_KEY = st.tuples(st.binary(max_size=16), st.integers(0, 2**63 - 1)).map(list)
 DOCUMENT = st.dictionaries(
     TEXT, st.none() | st.booleans() | U64 | TEXT | st.lists(TEXT, max_size=3), max_size=4
 )
@@ -57,6 +66,14 @@ MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     Refused: st.builds(Refused, TEXT),
     StatusRequest: st.builds(StatusRequest),
     StatusReply: st.builds(StatusReply, DOCUMENT),
+    TakeOver: st.builds(TakeOver),
+    Leaving: st.builds(Leaving, U64),
+    ListLetters: st.builds(ListLetters, U64),
+    Letters: st.builds(Letters, st.lists(DOCUMENT, max_size=3)),
+    ReadLetter: st.builds(ReadLetter, st.binary(max_size=16), U64, U64),
+    LetterPart: st.builds(LetterPart, U64, st.binary(max_size=20)),
+    DecideLetters: st.builds(DecideLetters, st.booleans(), st.lists(LETTER_KEY, max_size=3)),
+    LettersDecided: st.builds(LettersDecided, U64),
 }
 ONE_OF_EACH = [
     Hello(1, 1, b"s" * 16, 1, 7, "2.0", [{"application_id": "a"}]),
@@ -70,6 +87,13 @@ ONE_OF_EACH = [
     Bye(9),
     Refused("no"),
     StatusReply({}),
+    Leaving(7),
+    ListLetters(0),
+    Letters([]),
+    ReadLetter(b"s" * 16, 1, 0),
+    LetterPart(1, b"x"),
+    DecideLetters(True, [[b"s" * 16, 1]]),
+    LettersDecided(1),
 ]
 
 
@@ -164,7 +188,7 @@ def test_nesting_of_any_depth_is_malformed(depth: int, where: str):
         decode(payload)
 
 
-@pytest.mark.parametrize("code", [0, 3, 14, 127, -1, 2**63])
+@pytest.mark.parametrize("code", [0, 3, 22, 127, -1, 2**63])
 def test_an_unknown_type_is_malformed(code: int):
     with pytest.raises(MalformedMessage, match="unknown message type"):
         decode(msgpack.packb([code, 1]))

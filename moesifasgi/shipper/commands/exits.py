@@ -11,12 +11,12 @@ HEALTHY, UNHEALTHY, NO_SHIPPER = 0, 1, 2
 
 
 @contextmanager
-def shipper_answers() -> Iterator[None]:
-    """Exit with NO_SHIPPER and one line where nobody answers."""
+def shipper_answers(hint: str = "") -> Iterator[None]:
+    """Exit with NO_SHIPPER and one line where nobody answers; the hint says what else could be done."""
     from moesifasgi.shipper.tool import NoShipper
 
     try:
         yield
     except NoShipper as error:
-        click.echo(f"no shipper: {error}", err=True)
+        click.echo(f"no shipper: {error}{hint and f'; {hint}'}", err=True)
         sys.exit(NO_SHIPPER)

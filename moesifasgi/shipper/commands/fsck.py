@@ -7,6 +7,7 @@ import click
 
 from moesifasgi.shipper.commands.exits import NO_SHIPPER, UNHEALTHY
 from moesifasgi.shipper.commands.options import PATH
+from moesifasgi.shipper.commands.progress import progress
 from moesifasgi.shipper.configuration.values import DEFAULT_SPOOL_DIR
 
 
@@ -19,8 +20,8 @@ def fsck(spool_dir: Path, repair: bool) -> None:
     from moesifasgi.shipper.spool import fsck as spool_fsck
 
     try:
-        with click.progressbar(length=spool_fsck.rows_of(spool_dir), label="rows", file=sys.stderr) as bar:
-            found = spool_fsck.examine(spool_dir, bar.update)
+        with progress(spool_fsck.rows_of(spool_dir), "rows") as done:
+            found = spool_fsck.examine(spool_dir, done)
         for line in (*found.notes, *(f"DAMAGED: {fault}" for fault in found.faults)):
             click.echo(line)
         click.echo(

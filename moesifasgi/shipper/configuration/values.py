@@ -4,6 +4,7 @@ The fields of ``ApplicationSection`` that are named like those of ``wire.applica
 what a worker says of its application.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,11 +12,11 @@ from enum import StrEnum
 from moesifasgi.shapes import (
     ABSOLUTE_PATH,
     APPLICATION_ID,
-    SOCKET_PATH,
     TEXT,
     URL,
     Shape,
     integer,
+    is_path,
     is_word,
     list_of,
     number,
@@ -56,6 +57,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+_PLACE = Shape("a path", is_path, os.path.abspath, str)
 _ACCOUNT = "by name or number"
 _USERS = list_of(Shape(f"users of this system, {_ACCOUNT}", lambda given: True, user_id))
 _GROUPS = list_of(Shape(f"groups of this system, {_ACCOUNT}", lambda given: True, group_id))
@@ -157,7 +159,7 @@ class Configuration:
     socket: str = key(
         "socket",
         DEFAULT_SOCKET,
-        SOCKET_PATH,
+        _PLACE,
         "The Unix socket that workers and tools connect to.",
         example=f'"{DEFAULT_SOCKET}"',
         live=False,
@@ -202,7 +204,7 @@ class Configuration:
     spool_dir: str = key(
         "spool_dir",
         DEFAULT_SPOOL_DIR,
-        ABSOLUTE_PATH,
+        _PLACE,
         "The directory of the spool: closed to others, on a local disk, for this shipper alone.",
         example=f'"{DEFAULT_SPOOL_DIR}"',
         live=False,

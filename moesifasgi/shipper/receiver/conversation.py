@@ -5,19 +5,24 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from moesifasgi.shipper.intake import Intake, ProtocolError
+from moesifasgi.shipper.receiver.letters import answered
 from moesifasgi.shipper.receiver.peer import Peer
 from moesifasgi.shipper.registry import Unwelcome
+from moesifasgi.shipper.spool import Spool
 from moesifasgi.version import VERSION
 from moesifasgi.wire.messages import (
     OLDEST_WIRE_VERSION,
     WIRE_VERSION,
     Bye,
+    DecideLetters,
     Drain,
     Drained,
     Event,
     Hello,
     Leaving,
+    ListLetters,
     Message,
+    ReadLetter,
     Refused,
     Report,
     Stats,
@@ -44,6 +49,10 @@ class Desk(Protocol):
 
         ``on_done(delivered, reason)`` is called from any thread. What is returned withdraws the request.
         """
+
+    @property
+    def spool(self) -> Spool:
+        """Where the dead letters are."""
 
     def hand_over(self) -> bool:
         """Leave soon, for another shipper; False: this one does not."""
@@ -113,15 +122,22 @@ class Conversation:
                 self._note(peer, message)
             case Drain():
                 self._drain(peer, message)
-            case StatusRequest():
-                peer.is_tool = True
-                peer.tell(StatusReply({**self._desk.status(), **self._line.status()}))
             case Bye():
                 self._bye(peer, message)
+            case _:
+                self._hear_tool(peer, message)
+
+    def _hear_tool(self, peer: Peer, message: Message) -> None:
+        match message:
+            case StatusRequest():
+                peer.tell(StatusReply({**self._desk.status(), **self._line.status()}))
             case TakeOver():
                 self._take_over(peer)
+            case ListLetters() | ReadLetter() | DecideLetters():
+                self._letters(peer, message)
             case _:
                 raise ProtocolError(f"{type(message).__name__} is for workers")
+        peer.is_tool = True
 
     def forget(self, peer: Peer) -> None:
         """It was dropped."""
@@ -202,13 +218,20 @@ class Conversation:
             peer.tell(answer)
 
     def _take_over(self, peer: Peer) -> None:
-        peer.is_tool = True
         if not self._line.is_master(peer):
             peer.tell(Refused("only root and the shipper's own user may have it leave"))
         elif self._desk.hand_over():
             peer.tell(Leaving(os.getpid()))
         else:
             peer.tell(Refused("an embedded shipper leaves with its last worker"))
+
+    def _letters(self, peer: Peer, question: ListLetters | ReadLetter | DecideLetters) -> None:
+        if self._line.is_master(peer):
+            peer.tell(answered(self._desk.spool, question))
+            if isinstance(question, DecideLetters):
+                self._desk.appended()
+        else:
+            peer.tell(Refused("only root and the shipper's own user may look at dead letters"))
 
     def _bye(self, peer: Peer, bye: Bye) -> None:
         if peer.session is None:

@@ -47,7 +47,7 @@ class Findings:
 def rows_of(directory: Path) -> int:
     """How many rows there are to examine; 0 where nothing can be read."""
     try:
-        with closing(schema.connect_to_read(_existing(directory))) as connection:
+        with closing(schema.connect_to_read(existing(directory))) as connection:
             (rows,) = connection.execute("SELECT count(*) FROM chunks").fetchone()
     except (sqlite3.Error, SpoolError):
         return 0
@@ -56,7 +56,7 @@ def rows_of(directory: Path) -> int:
 
 def examine(directory: Path, progress: Progress = lambda rows: None) -> Findings:
     """Look at every row. SpoolError: there is no spool, it cannot be read at all, or is a newer version's."""
-    path = _existing(directory)
+    path = existing(directory)
     found = Findings(notes=list(_surroundings(path)))
     try:
         with translated(at_start=True):
@@ -75,7 +75,7 @@ def repair(directory: Path) -> tuple[Path | None, int]:
 
     Raises SpoolInUse while a shipper runs.
     """
-    path = _existing(directory)
+    path = existing(directory)
     lock = OwnerLock(directory)
     try:
         with translated():
@@ -84,7 +84,8 @@ def repair(directory: Path) -> tuple[Path | None, int]:
         lock.release()
 
 
-def _existing(directory: Path) -> Path:
+def existing(directory: Path) -> Path:
+    """The spool's file. SpoolError: there is none."""
     path = directory / FILE_NAME
     try:
         mode = path.lstat().st_mode
