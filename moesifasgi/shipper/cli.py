@@ -2,6 +2,8 @@
 
 import click
 
+from moesifasgi.shipper.commands.check import check
+from moesifasgi.shipper.commands.completion import completion
 from moesifasgi.shipper.commands.dead_letters import dead_letters
 from moesifasgi.shipper.commands.embedded import embedded
 from moesifasgi.shipper.commands.flush import flush
@@ -12,11 +14,27 @@ from moesifasgi.shipper.commands.status import status
 from moesifasgi.version import VERSION
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class InOrder(click.Group):
+    """Lists its commands as they were added: in the order in which a newcomer needs them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, package_name="moesifasgi", message="%(prog)s %(version)s")
 def main() -> None:
-    """Ships API events from ASGI workers to Moesif."""
+    """Ships API events from ASGI workers to Moesif.
+
+    Workers start a shipper of their own if none runs, so most people only ever need "status". To run one for
+    all workers of a host:
+
+    \b
+    moesif-shipper check            would it work here?
+    moesif-shipper run              it serves /run/moesif/shipper.sock, and spools in /var/lib/moesif
+    moesif-shipper status           do events arrive?
+    """
 
 
-for command in (run, status, flush, dead_letters, fsck, inspect, embedded):
+for command in (run, check, status, flush, dead_letters, fsck, inspect, completion, embedded):
     main.add_command(command)

@@ -27,6 +27,10 @@ logger = logging.getLogger("moesifasgi.shipper")
 def serve(options: Options, reloads: Reloads | None = None, *, take_over: bool = False) -> None:
     """Own the spool and serve; exit status 0, also where an embedded shipper finds another one at work."""
     signals.set_up(options.embedded)
+    if not options.embedded:
+        # What /run holds is gone after a boot; where this is not ours to make, listening says so.
+        with contextlib.suppress(OSError):
+            options.socket.parent.mkdir(mode=0o755, exist_ok=True)
     os.umask(0o077)
     _allow_descriptors()
     try:

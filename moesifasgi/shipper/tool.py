@@ -2,6 +2,8 @@
 
 import contextlib
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +23,10 @@ from moesifasgi.wire.messages import (
 
 READ_BYTES = 64 * 1024
 ANSWERS_IN_S = 5.0
+WAIT_S = 0.25
+"""Between two calls of who wants to know that it still takes."""
 Answer = TypeVar("Answer")
+OnWait = Callable[[], None]
 
 
 class NoShipper(Exception):
@@ -49,21 +54,24 @@ def ask(path: Path, question: Message, kind: type[Answer], timeout_s: float = AN
     return answer
 
 
-def ask_flush(path: Path, timeout_s: float) -> Drained:
-    """Have everything received so far delivered, and wait for it. Raises NoShipper, TimeoutError."""
-    answer = _ask(path, Drain(1, give_up=False), timeout_s)
+def ask_flush(path: Path, timeout_s: float, on_wait: OnWait | None = None) -> Drained:
+    """Have everything received so far delivered, and wait for it. Raises NoShipper, TimeoutError.
+
+    ``on_wait`` is called now and then meanwhile.
+    """
+    answer = _ask(path, Drain(1, give_up=False), timeout_s, on_wait)
     if not isinstance(answer, Drained):
         raise NoShipper(f"{path}: expected the answer to a drain, got {type(answer).__name__}")
     return answer
 
 
-def _ask(path: Path, question: Message, timeout_s: float) -> Message:
+def _ask(path: Path, question: Message, timeout_s: float, on_wait: OnWait | None = None) -> Message:
     try:
         with connected(path, timeout_s) as shipper:
             # Who is refused at once may find the connection closed; what was said before can still be read.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 shipper.sendall(frame(encode(question)))
-            answer = _answer(shipper)
+            answer = _answer(shipper, time.monotonic() + timeout_s, on_wait)
     except TimeoutError:
         raise
     except (OSError, ValueError) as error:
@@ -73,10 +81,20 @@ def _ask(path: Path, question: Message, timeout_s: float) -> Message:
     return answer
 
 
-def _answer(shipper: socket.socket) -> Message:
+def _answer(shipper: socket.socket, deadline: float, on_wait: OnWait | None) -> Message:
+    """The first message. TimeoutError after the deadline, in monotonic seconds."""
     decoder = FrameDecoder()
     while (payload := decoder.next_payload()) is None:
-        data = shipper.recv(READ_BYTES)
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        shipper.settimeout(left_s if on_wait is None else min(left_s, WAIT_S))
+        try:
+            data = shipper.recv(READ_BYTES)
+        except TimeoutError:
+            if on_wait is not None:
+                on_wait()
+            continue
         if not data:
             raise ConnectionError("the shipper closed the connection")
         decoder.feed(data)

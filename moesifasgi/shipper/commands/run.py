@@ -5,30 +5,14 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from moesifasgi.errors import SettingsError
-from moesifasgi.shipper.commands.options import PATH
-from moesifasgi.shipper.configuration.key import keys_of
+from moesifasgi.shipper.commands.configured import config_option, configuration_options, given
 from moesifasgi.shipper.configuration.load import Loaded, load
-from moesifasgi.shipper.configuration.values import Configuration
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
-config_option = click.option(
-    "--config",
-    "file",
-    type=PATH,
-    help="TOML file. Default: $MOESIF_SHIPPER_CONFIG, or /etc/moesif/shipper.toml if it is there.",
-)
-
-
-def configuration_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each key but the secret ones, which any user could read in the list of processes."""
-    for key in reversed([key for _, key in keys_of(Configuration) if not key.secret]):
-        command = click.option(key.option, key.name, metavar="VALUE", help=key.meaning)(command)
-    return command
 
 
 @click.command()
@@ -54,14 +38,10 @@ def run(file: Path | None, take_over: bool, **options: str | None) -> None:
     from moesifasgi.shipper.reloads import Reloads
     from moesifasgi.shipper.serving import serve
 
-    load_again = partial(load, file, os.environ, _given(options))
+    load_again = partial(load, file, os.environ, given(options))
     found = loaded(load_again)
     logging.basicConfig(level=found.configuration.log_level.upper(), format=LOG_FORMAT)
     serve(Options.of(found.configuration), Reloads(found, load_again), take_over=take_over)
-
-
-def _given(options: dict[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def loaded(load: Callable[[], Loaded]) -> Loaded:

@@ -3,27 +3,47 @@
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from moesifasgi.shipper.commands.exits import HEALTHY, UNHEALTHY, shipper_answers
+from moesifasgi.shipper.commands.exits import HEALTHY, NO_SHIPPER, UNHEALTHY
 from moesifasgi.shipper.commands.options import socket_meant, socket_option
+
+WATCH_S = 1.0
 
 
 @click.command()
 @socket_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--watch", is_flag=True, help="Print again every second, until interrupted.")
+@click.option("--watch", is_flag=True, help="Look again every second, until interrupted.")
 def status(socket_path: Path | None, as_json: bool, watch: bool) -> None:
-    """Tell whether events arrive. Exit 0 healthy, 1 unhealthy (says why), 2 no shipper."""
-    from moesifasgi.shipper.status_words import in_words
-    from moesifasgi.shipper.tool import ask_status
+    """Tell whether events arrive. Exit 0 healthy, 1 unhealthy (says why), 2 no shipper.
 
-    while True:
-        with shipper_answers():
-            found = ask_status(socket_meant(socket_path))
-        click.echo(json.dumps(found, indent=None if watch else 2) if as_json else in_words(found))
-        if not watch:
-            sys.exit(HEALTHY if found["healthy"] else UNHEALTHY)
-        time.sleep(1)
+    With --watch the exit code is that of the last look.
+    """
+    if not watch:
+        sys.exit(_look(socket_path, as_json, indent=2))
+    code = NO_SHIPPER
+    with suppress(KeyboardInterrupt):
+        while True:
+            if sys.stdout.isatty() and not as_json:
+                click.clear()
+            code = _look(socket_path, as_json)
+            time.sleep(WATCH_S)
+    sys.exit(code)
+
+
+def _look(socket_path: Path | None, as_json: bool, indent: int | None = None) -> int:
+    """Print what is found now; returns the exit code that says so."""
+    from moesifasgi.shipper.status_words import in_words
+    from moesifasgi.shipper.tool import NoShipper, ask_status
+
+    try:
+        found = ask_status(socket_meant(socket_path))
+    except NoShipper as error:
+        click.echo(f"no shipper: {error}", err=True)
+        return NO_SHIPPER
+    click.echo(json.dumps(found, indent=indent) if as_json else in_words(found))
+    return HEALTHY if found["healthy"] else UNHEALTHY

@@ -94,6 +94,8 @@ def _section(place: str, table: Mapping[str, Any], faults: list[str]) -> Applica
             values[name] = parsed(where, key.shape, table[key.name], secret=key.secret)
         except Fault as fault:
             faults.append(str(fault))
+    if ("id" in table) == ("id_file" in table):
+        faults.append(f"{place}: expected either id or id_file")
     known = {key.name for key in _SECTION_KEYS.values()}
     faults += [_unknown_key(f"{place}: ", name, known) for name in table if name not in known]
     return ApplicationSection(**values)
@@ -127,9 +129,7 @@ def _identified(
 
 
 def _with_id(place: str, section: ApplicationSection, environ: Mapping[str, str]) -> ApplicationSection:
-    if (section.application_id is None) == (section.id_file is None):
-        raise Fault(f"{place}: expected either id or id_file")
-    if section.id_file is None:
+    if section.id_file is None or section.application_id is not None:
         return section
     path = id_path(section.id_file, environ)
     where = f"{place}: id_file {path}"

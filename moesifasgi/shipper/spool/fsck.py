@@ -57,7 +57,7 @@ def rows_of(directory: Path) -> int:
 def examine(directory: Path, progress: Progress = lambda rows: None) -> Findings:
     """Look at every row. SpoolError: there is no spool, it cannot be read at all, or is a newer version's."""
     path = existing(directory)
-    found = Findings(notes=list(_surroundings(path)))
+    found = Findings(notes=list(surroundings(directory)))
     try:
         with translated(at_start=True):
             schema.check_version(path)
@@ -96,8 +96,10 @@ def existing(directory: Path) -> Path:
     return path
 
 
-def _surroundings(path: Path) -> Iterator[str]:
-    for looked_at, right in ((path.parent, 0o700), (path, 0o600)):
+def surroundings(directory: Path) -> Iterator[str]:
+    """What is no damage, but somebody may want to know of a spool's files."""
+    path = directory / FILE_NAME
+    for looked_at, right in ((directory, 0o700), (path, 0o600)):
         mode = stat.S_IMODE(looked_at.stat().st_mode)
         if mode & ~right:
             yield f"{looked_at} has mode {mode:04o}, so others can reach it; expected {right:04o}"
