@@ -13,6 +13,7 @@ from moesifasgi.shipper.configuration.load import Loaded
 from moesifasgi.shipper.configuration.values import Configuration, Unknown
 from moesifasgi.shipper.http import Http, NoAnswer, Timeouts
 from moesifasgi.shipper.spool import SpoolError, fsck, schema
+from moesifasgi.shipper.spool.database import FILE_NAME
 from moesifasgi.shipper.spool.link import translated
 from moesifasgi.shipper.terms import Terms
 from moesifasgi.shipper.tool import NoShipper, ask_status
@@ -51,9 +52,7 @@ def checkup(loaded: Loaded) -> Iterator[Finding]:
     yield from _spool(Path(configuration.spool_dir), configuration.spool_min_free_bytes)
     yield _socket(Path(configuration.socket))
     if configuration.socket_mode & 0o007:
-        text = (
-            f"socket_mode {configuration.socket_mode:04o} lets every user connect, though not all may speak"
-        )
+        text = f"socket_mode {configuration.socket_mode:04o} lets every user connect, allowed or not"
         yield Finding(Verdict.WARNING, "socket", text)
     yield from _collectors(configuration)
 
@@ -66,7 +65,7 @@ def _spool(directory: Path, min_free_bytes: int) -> Iterator[Finding]:
     yield from _room(there, min_free_bytes)
     if there != directory:
         yield Finding(Verdict.OK, "spool", f"{directory} will be made in {there}")
-    elif (directory / fsck.FILE_NAME).exists():
+    elif (directory / FILE_NAME).exists():
         yield from _file(directory)
     else:
         yield Finding(Verdict.OK, "spool", f"{directory} is empty")
@@ -91,7 +90,7 @@ def _room(directory: Path, min_free_bytes: int) -> Iterator[Finding]:
 def _file(directory: Path) -> Iterator[Finding]:
     try:
         with translated(at_start=True):
-            schema.check_version(directory / fsck.FILE_NAME)
+            schema.check_version(directory / FILE_NAME)
     except schema.SpoolDamaged as error:
         text = f"{error}; it will be set aside, with what can be saved in a new one"
         yield Finding(Verdict.WARNING, "spool", text)
