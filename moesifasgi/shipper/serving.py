@@ -38,7 +38,8 @@ def serve(options: Options, reloads: Reloads | None = None, *, take_over: bool =
     except SpoolInUse as error:
         if options.embedded:
             return
-        raise click.ClickException(f"{error}; --take-over has it leave for this one") from error
+        hint = "no shipper answers at {}" if take_over else "--take-over has it leave for this one"
+        raise click.ClickException(f"{error}; {hint.format(options.socket)}") from error
     except (SpoolError, OSError) as error:
         raise click.ClickException(f"the spool cannot be used: {error}") from error
     try:
@@ -71,7 +72,9 @@ def _allow_descriptors() -> None:
 def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
     """The spool, owned; an embedded shipper waits for one that is just leaving, a successor has it leave."""
     clock = Clock()
-    deadline = time.monotonic() + (OWNER_WAIT_S if options.embedded or take_over else 0.0)
+    # One that is leaving already may go on delivering until its drain is over.
+    patience_s = OWNER_WAIT_S + (options.terms.drain_s if take_over else 0.0)
+    deadline = time.monotonic() + (patience_s if options.embedded or take_over else 0.0)
     while True:
         try:
             return open_spool(
