@@ -40,7 +40,10 @@ def connected(path: Path, timeout_s: float) -> socket.socket:
 def open_to(path: Path, mode: int, group: int | None) -> None:
     """Give the socket at ``path`` this mode, and this group (None: as it is)."""
     if group is not None:
-        os.chown(path, -1, group)
+        try:
+            os.chown(path, -1, group)
+        except OSError as error:
+            raise OSError(error.errno, f"group {group}: {error.strerror}") from error
     path.chmod(mode)
 
 

@@ -54,7 +54,14 @@ def checkup(loaded: Loaded) -> Iterator[Finding]:
     if configuration.socket_mode & 0o007:
         text = f"socket_mode {configuration.socket_mode:04o} lets every user connect, allowed or not"
         yield Finding(Verdict.WARNING, "socket", text)
+    if not _may_give_to(configuration.socket_group):
+        text = f"expected socket_group {configuration.socket_group} to be a group of this user"
+        yield Finding(Verdict.FAILED, "socket", text)
     yield from _collectors(configuration)
+
+
+def _may_give_to(group: int | None) -> bool:
+    return group is None or os.geteuid() == 0 or group in (os.getegid(), *os.getgroups())
 
 
 def _spool(directory: Path, min_free_bytes: int) -> Iterator[Finding]:

@@ -12,9 +12,9 @@ from moesifasgi.wire.application import Application
 class Overrides:
     """The values are fields of ``Application``. ``own`` holds those of single applications, by their ids."""
 
-    of_all: Mapping[str, Any] = field(default_factory=dict)
-    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    paces: Mapping[str, Pace] = field(default_factory=dict)
+    of_all: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    paces: Mapping[str, Pace] = field(default_factory=dict, repr=False)
     """For applications whose failures are not met with the usual patience."""
     refuse_others: bool = False
     """Whether only applications in ``own`` are served."""

@@ -35,9 +35,10 @@ class Reloads:
         try:
             found = self._load()
         except SettingsError as error:
-            if error.faults != self._faults:
-                _log(logging.ERROR, "the configuration cannot be used, the old one stays: %s", error.faults)
-            self._faults = error.faults
+            self._keep_the_old(error.faults)
+            return None
+        except Exception as error:  # noqa: BLE001  (whatever a person does to a file must not end the service)
+            self._keep_the_old((f"fault in reading it: {error!r}",))
             return None
         stuck = tuple(_stuck(self._started_with, found.configuration))
         if (found.warnings, stuck) != (self._warnings, self._stuck):
@@ -45,6 +46,11 @@ class Reloads:
         self._file, self._faults, self._warnings, self._stuck = found.file, (), found.warnings, stuck
         self._read_at = self._clock()
         return Terms.of(found.configuration)
+
+    def _keep_the_old(self, faults: tuple[str, ...]) -> None:
+        if faults != self._faults:
+            _log(logging.ERROR, "the configuration cannot be used, the old one stays: %s", faults)
+        self._faults = faults
 
     @property
     def notes(self) -> list[str]:

@@ -42,6 +42,8 @@ from moesifasgi.wire.messages import (
     Welcome,
 )
 
+MAX_NUMBER = 2**63
+"""Above what a spool can have as a number; it could not even look for it."""
 MAX_KEY = 127
 """Applications in one worker process: the key is a msgpack fixint."""
 EVENT_HEADER_BYTES = 13
@@ -164,16 +166,24 @@ def _check_inside(made: Message) -> None:
         or not all(isinstance(line, str) and len(line) <= MAX_REPORT_LINE_CHARS for line in made.lines)
     ):
         raise MalformedMessage(f"Report.lines are at most {MAX_REPORT_LINES} short texts")
-    if isinstance(made, DecideLetters) and (
-        len(made.keys) > MAX_LETTER_KEYS or not all(map(_is_letter_key, made.keys))
-    ):
-        raise MalformedMessage(f"DecideLetters.keys are at most {MAX_LETTER_KEYS} sessions and sequences")
+    if isinstance(made, ListLetters | ReadLetter | DecideLetters):
+        _check_letters(made)
+
+
+def _check_letters(made: ListLetters | ReadLetter | DecideLetters) -> None:
+    match made:
+        case ListLetters(after) if abs(after) >= MAX_NUMBER:
+            raise MalformedMessage("ListLetters.after is a number of 64 bits with its sign")
+        case ReadLetter(_, sequence, _) if abs(sequence) >= MAX_NUMBER:
+            raise MalformedMessage("ReadLetter.sequence is a number of 64 bits with its sign")
+        case DecideLetters(_, keys) if len(keys) > MAX_LETTER_KEYS or not all(map(_is_letter_key, keys)):
+            raise MalformedMessage(f"DecideLetters.keys are at most {MAX_LETTER_KEYS} sessions and sequences")
 
 
 def _is_letter_key(key: object) -> bool:
     match key:
         case [bytes(), int(sequence)]:
-            return not isinstance(sequence, bool) and abs(sequence) < 2**63
+            return not isinstance(sequence, bool) and abs(sequence) < MAX_NUMBER
         case _:
             return False
 

@@ -48,7 +48,8 @@ from moesifasgi.wire.messages import (
 U64 = st.integers(0, 2**64 - 1)
 TEXT = st.text(max_size=20)
 COUNTERS = st.dictionaries(TEXT, U64, max_size=4)
-LETTER_KEY = st.tuples(st.binary(max_size=16), st.integers(0, 2**63 - 1)).map(list)
+I63 = st.integers(0, 2**63 - 1)
+LETTER_KEY = st.tuples(st.binary(max_size=16), I63).map(list)
 DOCUMENT = st.dictionaries(
     TEXT, st.none() | st.booleans() | U64 | TEXT | st.lists(TEXT, max_size=3), max_size=4
 )
@@ -68,9 +69,9 @@ MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     StatusReply: st.builds(StatusReply, DOCUMENT),
     TakeOver: st.builds(TakeOver),
     Leaving: st.builds(Leaving, U64),
-    ListLetters: st.builds(ListLetters, U64),
+    ListLetters: st.builds(ListLetters, I63),
     Letters: st.builds(Letters, st.lists(DOCUMENT, max_size=3)),
-    ReadLetter: st.builds(ReadLetter, st.binary(max_size=16), U64, U64),
+    ReadLetter: st.builds(ReadLetter, st.binary(max_size=16), I63, U64),
     LetterPart: st.builds(LetterPart, U64, st.binary(max_size=20)),
     DecideLetters: st.builds(DecideLetters, st.booleans(), st.lists(LETTER_KEY, max_size=3)),
     LettersDecided: st.builds(LettersDecided, U64),
@@ -250,3 +251,21 @@ def test_only_an_event_may_be_larger_than_what_a_receiver_takes_of_other_message
     assert isinstance(decode(stats, max_control_bytes=len(stats)), Stats)
     with pytest.raises(MalformedMessage, match="no event"):
         decode(stats, max_control_bytes=len(stats) - 1)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ([16, 2**63], "ListLetters.after"),
+        ([18, b"s" * 16, 2**63, 0], "ReadLetter.sequence"),
+        ([20, True, [[b"s" * 16, 2**63]]], "DecideLetters.keys"),
+        ([20, True, [[b"s" * 16, True]]], "DecideLetters.keys"),
+        ([20, True, [["s" * 16, 1]]], "DecideLetters.keys"),
+        ([20, True, [[b"s" * 16]]], "DecideLetters.keys"),
+        ([20, True, [7]], "DecideLetters.keys"),
+        ([20, True, [[b"s" * 16, 1]] * 1001], "DecideLetters.keys"),
+    ],
+)
+def test_a_question_about_dead_letters_that_no_spool_could_answer_is_malformed(question: list, expected: str):
+    with pytest.raises(MalformedMessage, match=expected):
+        decode(msgpack.packb(question))

@@ -131,7 +131,7 @@ class Limits:
     """Of the compressed bodies."""
     min_free_bytes: int = 256 << 20
     """What the file system keeps free."""
-    quotas: Mapping[str, int] = field(default_factory=dict)
+    quotas: Mapping[str, int] = field(default_factory=dict, repr=False)
     """Of single applications, by their ids."""
 
 
