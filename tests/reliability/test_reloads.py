@@ -18,6 +18,8 @@ from moesifasgi.wire.messages import Kind
 
 RELOADS_IN_S = 10.0
 ARRIVES_IN_S = 15.0
+ENOUGH = 200
+"""Events under which a loss would show."""
 BAD = (
     'drain_timeout = "soon"\nsockett = "x"\n',
     "this is no TOML",
@@ -54,12 +56,12 @@ def test_nothing_is_lost_by_reloads_under_load_and_a_bad_file_keeps_the_old_sett
                     eventually(lambda bad=bad: bool(faults(shipper)) is bad, RELOADS_IN_S, "it is read")
                 for _ in range(count_of(20)):  # As fast as they come.
                     shipper.reload()
+                eventually(lambda: len(load.offered) > ENOUGH, ARRIVES_IN_S, "there was enough load")
                 load.stop()
                 eventually(lambda: not _missing(by_name["one"], load.offered), ARRIVES_IN_S, "all arrives")
                 eventually(lambda: not shipper.spooled(), ARRIVES_IN_S, "all is settled")
             counters = shipper.counters()
             assert shipper.terminate() < 15.0
-    assert len(load.offered) > 100
     assert (counters["received"], counters["delivered"]) == (len(load.offered), len(load.offered))
     assert (counters["dropped"], counters["difference"]) == ({}, 0)
 
@@ -142,6 +144,37 @@ def test_an_application_that_is_not_named_is_refused_and_keeps_its_events_until_
             eventually(lambda: len(shipper.status()["workers"]) == 1, ARRIVES_IN_S, "it is sent away again")
             known.feed(welcome, 50)
             eventually(lambda: not known.missing(), ARRIVES_IN_S, "the one does not notice")
+
+
+def test_where_there_is_no_room_events_are_counted_until_a_reload_makes_some(short_dir: Path):
+    """T8: bounds of a person's are moved by a person."""
+    with tenants(["one"]) as by_name:
+        tenant = by_name["one"]
+        tenant.misbehave(Behaviour(status=503))
+        with (
+            standalone(short_dir, configuration=section(tenant) + "spool_max_bytes = 65536\n") as shipper,
+            channel_to(shipper, tenant.application) as channel,
+        ):
+            tenant.feed(channel, 2_000)
+            eventually(lambda: shipper.counters()["received"] == 2_000, ARRIVES_IN_S, "all is taken")
+            dropped = shipper.counters()["dropped"]
+            assert list(dropped) == ["quota_full"]
+            assert "the spool has no room" in " ".join(shipper.status()["reasons"])
+            age = shipper.status()["configuration"]["age_seconds"]
+            configure(short_dir, section(tenant))
+            shipper.reload()
+            eventually(
+                lambda: shipper.status()["configuration"]["age_seconds"] < age, RELOADS_IN_S, "it is read"
+            )
+            before = shipper.spooled()
+            tenant.feed(channel, 500)
+            eventually(lambda: shipper.spooled() == before + 500, ARRIVES_IN_S, "there is room")
+            assert shipper.counters()["dropped"] == dropped
+            tenant.collector.behave(None)
+            eventually(lambda: not shipper.spooled(), 2 * ARRIVES_IN_S, "what was taken is delivered")
+            counters = shipper.counters()
+            assert counters["difference"] == 0
+            assert len(tenant.missing()) == dropped["quota_full"]
 
 
 def test_a_new_mode_of_the_socket_holds_at_once(short_dir: Path):

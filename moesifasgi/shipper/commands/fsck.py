@@ -12,7 +12,9 @@ from moesifasgi.shipper.configuration.values import DEFAULT_SPOOL_DIR
 
 
 @click.command()
-@click.option("--spool-dir", type=PATH, default=DEFAULT_SPOOL_DIR, show_default=True)
+@click.option(
+    "--spool-dir", type=PATH, default=DEFAULT_SPOOL_DIR, show_default=True, help="The spool's directory."
+)
 @click.option("--repair", is_flag=True, help="Move what can be saved into a new file; no shipper may run.")
 def fsck(spool_dir: Path, repair: bool) -> None:
     """Examine a spool. Exit 0 sound or repaired, 1 damaged, 2 there is none, or it cannot be used now."""
