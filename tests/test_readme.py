@@ -36,7 +36,9 @@ def test_each_make_target_exists(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"moesif-shipper ([a-z][a-z-]+)", README + DAEMON))))
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"moesif-shipper ([a-z][a-z-]+)", README + DAEMON)))
+)
 def test_each_command_exists_and_has_help(command):
     shown = CliRunner().invoke(main, [command, "--help"])
     assert shown.exit_code == 0

@@ -48,12 +48,15 @@ def test_nothing_is_lost_by_reloads_under_load_and_a_bad_file_keeps_the_old_sett
                 channel_to(shipper, _to_nowhere(by_name["one"].application)) as channel,
                 trickling(channel) as load,
             ):
-                eventually(lambda: by_name["one"].collector.store.counts().distinct, ARRIVES_IN_S, "it flows")
+                store = by_name["one"].collector.store
+                eventually(lambda: store.counts().distinct, ARRIVES_IN_S, "it flows")
                 for number in range(count_of(20)):
                     bad = number % 2 == 0
                     configure(short_dir, BAD[number // 2 % len(BAD)] if bad else good)
                     shipper.reload()
                     eventually(lambda bad=bad: bool(faults(shipper)) is bad, RELOADS_IN_S, "it is read")
+                    arrived = store.counts().distinct
+                    eventually(lambda a=arrived: store.counts().distinct > a, ARRIVES_IN_S, "it still flows")
                 for _ in range(count_of(20)):  # As fast as they come.
                     shipper.reload()
                 eventually(lambda: len(load.offered) > ENOUGH, ARRIVES_IN_S, "there was enough load")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lab.trickle import trickling
 
 from moesifasgi.inspector import Behaviour
 from moesifasgi.shipper import serving
-from moesifasgi.shipper.daemon import Options
+from moesifasgi.shipper.daemon import HAND_OVER_S, Options
 from moesifasgi.shipper.receiver.admission import Admission
 from moesifasgi.shipper.spool import SpoolInUse
 from moesifasgi.shipper.terms import Terms
@@ -63,6 +64,24 @@ def test_who_takes_over_does_not_wait_until_a_backlog_is_delivered(short_dir: Pa
                 assert shipper.popen.wait(5.0) == 0
                 assert successor.spooled() + successor.counters()["delivered"] == 500
                 eventually(lambda: not tenant.missing(), ARRIVES_IN_S, "all arrives")
+
+
+def test_who_hands_over_waits_for_uploads_under_way_only(short_dir: Path):
+    with tenants(["slow"]) as by_name, standalone(short_dir) as shipper:
+        tenant = by_name["slow"]
+        tenant.misbehave(Behaviour(delay_s=0.3))
+        with channel_to(shipper, tenant.application) as channel:
+            tenant.feed(channel, 10_000)
+            eventually(lambda: shipper.counters()["delivered"], 10.0, "uploads are under way")
+            asked_at = time.monotonic()
+            ask_to_leave(shipper.socket)
+            assert shipper.popen.wait(10.0) == 0
+            assert time.monotonic() - asked_at < HAND_OVER_S
+            tenant.collector.behave(None)
+            with standalone(short_dir) as successor:
+                eventually(lambda: not tenant.missing(), ARRIVES_IN_S, "all arrives")
+                eventually(lambda: not successor.spooled(), 5.0, "all is settled")
+                assert successor.counters()["difference"] == 0
 
 
 def test_without_being_told_to_a_second_shipper_refuses_and_says_how(short_dir: Path):
