@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from moesifasgi.shipper.clients import url
 from moesifasgi.shipper.configuration.load import Loaded
@@ -141,13 +142,19 @@ def _collectors(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _collector(application: Application) -> Finding:
-    where = application.base_uri + (" through the proxy" if application.http_proxy else "")
+    where = _shown(application.base_uri) + (" through the proxy" if application.http_proxy else "")
     try:
         status = _health(application)
     except (NoAnswer, OSError) as error:
         return Finding(Verdict.FAILED, "collector", f"{where}: {error}")
     verdict = Verdict.OK if 200 <= status < 300 else Verdict.FAILED if status >= 500 else Verdict.WARNING
     return Finding(verdict, "collector", f"{where}: its health probe answers {status}")
+
+
+def _shown(base_uri: str) -> str:
+    """Without user and password, if it has such."""
+    parts = urlsplit(base_uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _health(application: Application) -> int:

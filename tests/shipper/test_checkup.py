@@ -88,6 +88,14 @@ def test_a_collector_that_is_down_or_does_not_answer_is_a_failure(place: Path, c
     assert "FAILED   collector: http://127.0.0.1:9: the connection failed" in lines
 
 
+def test_a_password_in_an_address_is_not_shown(place: Path, collector: Collector):
+    address = collector.url.replace("http://", "http://user:pass-word@")
+    code, lines = check(place, f"--base-uri={address}/elsewhere")
+    assert code == 0
+    assert not [line for line in lines if "pass-word" in line]
+    assert f"ok       collector: {collector.url}/elsewhere: its health probe answers 200" in lines
+
+
 def test_every_fault_of_the_configuration_is_a_line(place: Path):
     (place / "shipper.toml").write_text("a = 1\nb = 2\n")
     code, lines = check(place)

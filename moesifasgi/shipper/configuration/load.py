@@ -172,15 +172,22 @@ def _warnings(sources: Sources, configuration: Configuration) -> Iterator[str]:
         if name.startswith(ENVIRONMENT_PREFIX) and name not in variables:
             yield f"unknown variable {name} has no effect{nearest(name, variables)}"
     sections = configuration.applications
-    if sources.file and any(section.id_file is None or section.http_proxy for section in sections):
-        yield from _open_to_others(sources.file)
+    if sources.file:
+        own_ids = any(section.id_file is None for section in sections)
+        proxies = configuration.http_proxy or any(section.http_proxy for section in sections)
+        yield from _open_to_others(sources.file, is_secret=own_ids or bool(proxies))
     for section in sections:
         if section.id_file is not None:
-            yield from _open_to_others(id_path(section.id_file, sources.environ))
+            yield from _open_to_others(id_path(section.id_file, sources.environ), is_secret=True)
 
 
-def _open_to_others(path: Path) -> Iterator[str]:
-    """A line where others can read or change what holds a secret."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o007 or mode & 0o020:
+def _open_to_others(path: Path, *, is_secret: bool) -> Iterator[str]:
+    """A line where others can change it, or read what is a secret."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # It was read, and is gone: whoever replaces files has it read again.
+    if is_secret and mode & 0o007:
         yield f"{path} has mode {mode:04o} and holds a secret; expected 0640 or 0600"
+    elif mode & 0o022:
+        yield f"{path} has mode {mode:04o}, so others can change it; expected 0644 or less"

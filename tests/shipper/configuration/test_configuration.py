@@ -199,15 +199,34 @@ def test_an_id_file_that_is_absent_or_holds_no_id_is_told_with_its_path(write: W
     assert no_text.endswith("expected a file with the id, found no text")
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o620, 0o606])
-def test_a_file_with_a_secret_that_is_open_to_others_is_worth_a_warning(write: Write, mode: int):
-    file = write(f'[[application]]\nid = "{ID}"\n')
-    assert load(file, {}, {}).warnings == ()
-    file.chmod(mode)
-    warning = f"{file} has mode {mode:04o} and holds a secret; expected 0640 or 0600"
-    assert load(file, {}, {}).warnings == (warning,)
-    file.write_text("drain_timeout = 1")
-    assert load(file, {}, {}).warnings == ()
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o606])
+def test_a_file_with_a_secret_that_is_open_to_others_is_worth_a_warning(
+    write: Write, tmp_path: Path, mode: int
+):
+    id_file = tmp_path / "id"
+    id_file.touch(mode)
+    id_file.chmod(mode)
+    id_file.write_text("another")
+    for text, told in (
+        (f'[[application]]\nid = "{ID}"\n', tmp_path / "shipper.toml"),
+        ('http_proxy = "http://user:word@proxy.example:1"', tmp_path / "shipper.toml"),
+        (f'[[application]]\nid_file = "{id_file}"\n', id_file),
+    ):
+        file = write(text)
+        file.chmod(0o640)
+        expected = f"{told} has mode {mode:04o} and holds a secret; expected 0640 or 0600"
+        if told == file:
+            assert load(file, {}, {}).warnings == ()
+            file.chmod(mode)
+        assert load(file, {}, {}).warnings == (expected,)
+
+
+def test_a_file_that_others_can_change_is_worth_a_warning_whatever_it_holds(write: Write):
+    file = write("drain_timeout = 1")
+    for mode, told in ((0o644, False), (0o664, True), (0o646, True)):
+        file.chmod(mode)
+        expected = f"{file} has mode {mode:04o}, so others can change it; expected 0644 or less"
+        assert load(file, {}, {}).warnings == ((expected,) if told else ())
 
 
 def test_a_variable_with_our_prefix_that_means_nothing_is_worth_a_warning(write: Write):
