@@ -168,6 +168,22 @@ def shown_on(descriptor: int) -> str:
     return b"".join(parts).decode()
 
 
+def test_a_tool_finds_the_shipper_where_the_configuration_has_it_listen(short_dir: Path, monkeypatch):
+    file = short_dir / "tools.toml"
+    monkeypatch.setenv("MOESIF_SHIPPER_CONFIG", str(file))
+    monkeypatch.setenv("MOESIF_SPOOL_DIR", str(short_dir / "embedded"))
+    with standalone(short_dir) as shipper:
+        for text, code in (
+            (f'socket = "{shipper.socket}"', 0),
+            ("this is no TOML", NO_SHIPPER),
+            ("socket = 3", NO_SHIPPER),
+        ):
+            file.write_text(text)
+            assert run("status").exit_code == code, text
+        monkeypatch.setenv("MOESIF_SHIPPER_SOCKET", str(shipper.socket))
+        assert run("status").exit_code == 0
+
+
 def test_a_flush_shows_on_a_terminal_how_far_it_is(short_dir: Path):
     with tenants(["one"]) as by_name, standalone(short_dir) as shipper:
         tenant = by_name["one"]

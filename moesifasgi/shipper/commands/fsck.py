@@ -13,7 +13,12 @@ from moesifasgi.shipper.configuration.values import DEFAULT_SPOOL_DIR
 
 @click.command()
 @click.option(
-    "--spool-dir", type=PATH, default=DEFAULT_SPOOL_DIR, show_default=True, help="The spool's directory."
+    "--spool-dir",
+    type=PATH,
+    envvar="MOESIF_SHIPPER_SPOOL_DIR",
+    default=DEFAULT_SPOOL_DIR,
+    show_default=True,
+    help="The spool's directory.",
 )
 @click.option("--repair", is_flag=True, help="Move what can be saved into a new file; no shipper may run.")
 def fsck(spool_dir: Path, repair: bool) -> None:

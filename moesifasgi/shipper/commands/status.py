@@ -24,26 +24,29 @@ def status(socket_path: Path | None, as_json: bool, watch: bool) -> None:
     With --watch the exit code is that of the last look.
     """
     if not watch:
-        sys.exit(_look(socket_path, as_json, indent=2))
+        code, text = _look(socket_path, as_json, indent=2)
+        click.echo(text, err=code == NO_SHIPPER)
+        sys.exit(code)
     code = NO_SHIPPER
     with suppress(KeyboardInterrupt):
         while True:
+            # What is shown last is what the exit code tells, whenever the interruption comes.
+            code, text = _look(socket_path, as_json)
             if sys.stdout.isatty() and not as_json:
                 click.clear()
-            code = _look(socket_path, as_json)
+            click.echo(text, err=code == NO_SHIPPER)
             time.sleep(WATCH_S)
     sys.exit(code)
 
 
-def _look(socket_path: Path | None, as_json: bool, indent: int | None = None) -> int:
-    """Print what is found now; returns the exit code that says so."""
+def _look(socket_path: Path | None, as_json: bool, indent: int | None = None) -> tuple[int, str]:
+    """What is found now: the exit code that says so, and its text."""
     from moesifasgi.shipper.status_words import in_words
     from moesifasgi.shipper.tool import NoShipper, ask_status
 
     try:
         found = ask_status(socket_meant(socket_path))
     except NoShipper as error:
-        click.echo(f"no shipper: {error}", err=True)
-        return NO_SHIPPER
-    click.echo(json.dumps(found, indent=indent) if as_json else in_words(found))
-    return HEALTHY if found["healthy"] else UNHEALTHY
+        return NO_SHIPPER, f"no shipper: {error}"
+    text = json.dumps(found, indent=indent) if as_json else in_words(found)
+    return (HEALTHY if found["healthy"] else UNHEALTHY), text
