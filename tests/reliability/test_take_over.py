@@ -33,7 +33,7 @@ def test_nothing_is_lost_when_a_new_shipper_takes_over_again_and_again(short_dir
         shipper = stack.enter_context(standalone(short_dir))
         channels = [stack.enter_context(channel_to(shipper, tenant.application)) for _ in range(2)]
         loads = [stack.enter_context(trickling(channel)) for channel in channels]
-        for _ in range(count_of(3)):
+        for _ in range(count_of(2)):
             eventually(
                 lambda s=shipper: len(s.status().get("workers", ())) == 2, ARRIVES_IN_S, "both are back"
             )
@@ -69,9 +69,9 @@ def test_who_takes_over_does_not_wait_until_a_backlog_is_delivered(short_dir: Pa
 def test_who_hands_over_waits_for_uploads_under_way_only(short_dir: Path):
     with tenants(["slow"]) as by_name, standalone(short_dir) as shipper:
         tenant = by_name["slow"]
-        tenant.misbehave(Behaviour(delay_s=0.3))
+        tenant.misbehave(Behaviour(delay_s=0.5))
         with channel_to(shipper, tenant.application) as channel:
-            tenant.feed(channel, 10_000)
+            tenant.feed(channel, 5_000)
             eventually(lambda: shipper.counters()["delivered"], 10.0, "uploads are under way")
             asked_at = time.monotonic()
             ask_to_leave(shipper.socket)
