@@ -22,7 +22,8 @@ from moesifasgi.wire.messages import (
 )
 
 PAGE_LETTERS = 100
-ANY_SIZE = 2**50
+UNBOUNDED_BYTES = 2**50
+"""What is retried was in this spool before; its shipper's own bounds hold again once it runs."""
 DECIDES_IN_S = 60.0
 """A retry stores all of its letters durably before it answers."""
 
@@ -93,7 +94,7 @@ class SpoolAtRest:
     def decide(self, keys: Sequence[LetterKey], *, retry: bool) -> int:
         existing(self._directory)
         with closing(
-            open_spool(self._directory, max_bytes=ANY_SIZE, min_free_bytes=0, durability="full")
+            open_spool(self._directory, max_bytes=UNBOUNDED_BYTES, min_free_bytes=0, durability="full")
         ) as spool:
             return spool.retry_dead_letters(keys) if retry else spool.discard_dead_letters(keys)
 

@@ -34,7 +34,7 @@ class NoShipper(Exception):
 
 
 def ask_status(path: Path, timeout_s: float = ANSWERS_IN_S) -> dict[str, Any]:
-    """The status document (``interface.md``). Raises NoShipper."""
+    """The status document, as ``status --json`` prints it. Raises NoShipper."""
     return ask(path, StatusRequest(), StatusReply, timeout_s).status
 
 

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
 from moesifasgi.shipper.configuration.key import Key, keys_of
 from moesifasgi.shipper.configuration.load import SECTIONS
@@ -38,9 +37,3 @@ def _entry(key: Key) -> str:
 def _comment(key: Key) -> Iterator[str]:
     meaning = key.meaning + ("" if key.live else " A change needs a restart.")
     yield from (f"# {line}" for line in textwrap.wrap(meaning, WIDTH))
-
-
-def markdown_table(section: Any) -> str:
-    """The keys of a section as a table, for the documents."""
-    rows = [f"| `{key.name}` | `{key.example}` | {key.meaning} |" for _, key in keys_of(section)]
-    return "\n".join(("| key | example | meaning |", "|---|---|---|", *rows))

@@ -1,7 +1,7 @@
 """What one key of the configuration is: its name, what its value looks like, and what it means."""
 
 from collections.abc import Iterator
-from dataclasses import MISSING, field, fields
+from dataclasses import field, fields
 from typing import Any, NamedTuple, TypeVar
 
 from moesifasgi.shapes import Shape
@@ -15,7 +15,6 @@ class Key(NamedTuple):
 
     name: str
     default: Any
-    """``MISSING`` for one that has to be given."""
     shape: Shape[Any]
     meaning: str
     example: str
@@ -54,7 +53,3 @@ def keys_of(section: Any) -> Iterator[tuple[str, Key]]:
     for found in fields(section):
         if "key" in found.metadata:
             yield found.name, found.metadata["key"]
-
-
-def required(described: Key) -> bool:
-    return described.default is MISSING
