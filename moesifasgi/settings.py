@@ -9,7 +9,6 @@ Three steps stay apart: ``_parse`` makes each value what its field says, ``_chec
 together, and whoever owns the matter acts upon it later. The first two collect every fault.
 """
 
-import os
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,15 +17,32 @@ from enum import StrEnum
 from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, Self, TypeVar
 
 from moesifasgi.errors import SettingsError
 from moesifasgi.event.event_settings import EventSettings
+from moesifasgi.shapes import (
+    ABSOLUTE_PATH,
+    APPLICATION_ID,
+    BOOLEAN,
+    PATH,
+    SOCKET_PATH,
+    TEXT,
+    URL,
+    Fault,
+    Shape,
+    integer,
+    is_text,
+    list_of,
+    nearest,
+    number,
+    one_of,
+    parsed,
+    split,
+)
 from moesifasgi.wire.application import DEFAULT_BASE_URI, Application
 
 T = TypeVar("T")
-Choice = TypeVar("Choice", bound=StrEnum)
 Hook = Callable[..., Any]
 """A function of the user's; it may be asynchronous."""
 
@@ -39,11 +55,8 @@ NO_EFFECT_YET = ("CAPTURE_OUTGOING_REQUESTS",)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A header's or method's name; RFC 9110, section 5.6.2."""
 _MEDIA_TYPE = re.compile(r"[^/\s,;]+/[^/\s,;]+")
-_MAX_SOCKET_PATH_BYTES = 107
-"""Linux keeps 108 bytes for a socket's path, the closing zero included."""
 _NO_MASK = frozenset("$*;[]")
 """What a mask's name cannot hold: it would never match."""
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Transport(StrEnum):
@@ -75,66 +88,8 @@ class SamplingOrder(StrEnum):
     """The published package's: the first of a matching regex, user, company."""
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class Shape(Generic[T]):
-    """What a value has to look like."""
-
-    expected: str
-    """How a message calls it."""
-    fits: Callable[[Any], bool]
-    """May raise ValueError for no."""
-    convert: Callable[[Any], T] = _as_it_is
-    """What a fitting value becomes."""
-    read: Callable[[str], Any] | None = None
-    """Text of the environment → what a dict would hold; ValueError if it cannot; None: not from there."""
-
-    def parse(self, value: Any) -> T:
-        """The value as settings hold it; ValueError if it does not fit."""
-        if not self.fits(value):
-            raise ValueError(f"not {self.expected}")
-        return self.convert(value)
-
-
-def _integer(low: int, high: int) -> Shape[int]:
-    expected = f"a whole number from {low:_} to {high:_}"
-    return Shape(expected, lambda value: type(value) is int and low <= value <= high, int, int)
-
-
-def _number(low: float, high: float, unit: str = "seconds") -> Shape[float]:
-    expected = f"{unit} from {low} to {high}"
-    return Shape(expected, lambda value: type(value) in (int, float) and low <= value <= high, float, float)
-
-
-def _one_of(choices: type[Choice]) -> Shape[Choice]:
-    names = [choice.value for choice in choices]
-    return Shape(" or ".join(map(repr, names)), lambda value: value in names, choices, str)
-
-
-def _list_of(items: Shape[str]) -> Shape[tuple[str, ...]]:
-    def fits(value: Any) -> bool:
-        return isinstance(value, (list, tuple)) and all(map(items.fits, value))
-
-    return Shape(f"a list of {items.expected}", fits, lambda value: tuple(map(items.convert, value)), _split)
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != "" and value.isprintable()
-
-
-def _is_word(value: Any) -> bool:
-    return _is_text(value) and value.isascii() and " " not in value
-
-
 def _is_dotted(value: Any) -> bool:
-    return _is_text(value) and all(value.split("."))
+    return is_text(value) and all(value.split("."))
 
 
 def _is_body_mask(value: Any) -> bool:
@@ -148,7 +103,7 @@ def _is_body_mask(value: Any) -> bool:
 
 
 def _is_query_mask(value: Any) -> bool:
-    if not isinstance(value, str) or not _is_text(value.strip()):
+    if not isinstance(value, str) or not is_text(value.strip()):
         return False
     # A parameter's own name may hold brackets.
     name = value.strip()
@@ -163,15 +118,6 @@ def _is_media_type(value: Any) -> bool:
     return isinstance(value, str) and _MEDIA_TYPE.fullmatch(value) is not None
 
 
-def _is_url(value: Any) -> bool:
-    if not _is_text(value) or " " in value:
-        return False
-    parts = urlsplit(value)
-    # A port that is no number makes .port raise ValueError.
-    has_host = bool(parts.hostname) and parts.port != 0
-    return has_host and parts.scheme in ("http", "https") and not parts.query and not parts.fragment
-
-
 def _is_network(value: Any) -> bool:
     return isinstance(value, str) and bool(_network(value))
 
@@ -180,35 +126,12 @@ def _network(value: str) -> str:
     return str(ip_network(value, strict=False))
 
 
-def _is_path(value: Any) -> bool:
-    return isinstance(value, (str, os.PathLike)) and _is_text(os.fspath(value))
-
-
-def _is_absolute_path(value: Any) -> bool:
-    return _is_path(value) and os.fspath(value).startswith("/")
-
-
-def _is_socket_path(value: Any) -> bool:
-    return _is_absolute_path(value) and len(os.fsencode(value)) <= _MAX_SOCKET_PATH_BYTES
-
-
 def _listed(value: Any) -> Any:
-    return _split(value) if isinstance(value, str) else value
+    return split(value) if isinstance(value, str) else value
 
 
-_BOOLEAN: Shape[bool] = Shape(
-    "True or False", lambda value: isinstance(value, bool), read=lambda text: _BOOLEANS.get(text.lower())
-)
 _FUNCTION: Shape[Hook] = Shape("a function", callable)
 _HANDLE: Shape[Any] = Shape("what start_shipper returned", lambda value: True)
-_APPLICATION_ID: Shape[str] = Shape("the Collector Application Id, without spaces", _is_word, read=str)
-_TEXT: Shape[str] = Shape("a string without line breaks", _is_text, read=str)
-_URL = Shape("an http or https URL with a host and no query", _is_url, lambda url: str(url).rstrip("/"), str)
-_PATH = Shape("a path", _is_path, os.fspath, str)
-_ABSOLUTE_PATH = Shape("an absolute path", _is_absolute_path, os.fspath, str)
-_SOCKET_PATH = Shape(
-    f"an absolute path of at most {_MAX_SOCKET_PATH_BYTES} bytes", _is_socket_path, os.fspath, str
-)
 _DOTTED_PATH: Shape[str] = Shape("a name or dotted path", _is_dotted, read=str)
 _BODY_MASKS: Shape[str] = Shape(
     "names or dotted paths such as 'user.password', which start inside the body and look through lists,"
@@ -222,11 +145,11 @@ _PARAMETERS: Shape[str] = Shape(
 _METHODS = Shape("HTTP methods", _is_token, str.upper)
 _MEDIA_TYPES = Shape("media types such as 'text/*'", _is_media_type, str.lower)
 _URL_PATHS: Shape[str] = Shape(
-    "paths that start with '/' or '*'", lambda path: _is_text(path) and path[0] in "/*"
+    "paths that start with '/' or '*'", lambda path: is_text(path) and path[0] in "/*"
 )
 _NETWORKS = Shape("IP networks such as '10.0.0.0/8'", _is_network, _network)
 _HEADER_NAMES = Shape("header names", _is_token, str.lower)
-_HEADER_LIST = _list_of(_HEADER_NAMES)
+_HEADER_LIST = list_of(_HEADER_NAMES)
 _HEADER_ORDER = Shape(
     # The published package takes a comma-separated string here, so the dict may hold one too.
     "header names, as a list or comma-separated",
@@ -254,30 +177,13 @@ class Entry(NamedTuple):
         variable = ENVIRONMENT_PREFIX + self.key
         given = settings.get(self.key)
         if given is not None:
-            return self._parsed(self.key, given, _as_it_is)
+            return parsed(self.key, self.shape, given, secret=self.secret)
         if self.shape.read is not None and environ.get(variable):
-            return self._parsed(f"{variable} (environment)", environ[variable], self.shape.read)
+            where = f"{variable} (environment)"
+            return parsed(where, self.shape, environ[variable], self.shape.read, secret=self.secret)
         if default is MISSING:
-            raise _Fault(f"{self.key}: expected {self.shape.expected}, got nothing")
+            raise Fault(f"{self.key}: expected {self.shape.expected}, got nothing")
         return default
-
-    def _parsed(self, where: str, given: Any, read: Callable[[Any], Any]) -> Any:
-        try:
-            return self.shape.parse(read(given))
-        except ValueError as error:
-            raise _Fault(f"{where}: expected {self.shape.expected}, got {self._seen(given)}") from error
-
-    def _seen(self, given: object) -> str:
-        """What a message may show: no secret, and nothing that may hold a password (user:password@host)."""
-        kind = type(given).__name__
-        shown = reprlib.repr(given)
-        # reprlib may have cut the @ out of a long string.
-        hidden = self.secret or "@" in (given if isinstance(given, str) else shown)
-        return f"a value of type {kind}" if hidden else f"{shown} ({kind})"
-
-
-class _Fault(ValueError):
-    """One value does not fit; the text is its line in SettingsError."""
 
 
 def _setting(
@@ -299,21 +205,21 @@ def _setting(
 class DeliverySettings:
     """What the shipper has to know; the fields are those of ``wire.application.Application``."""
 
-    application_id: str = _setting("APPLICATION_ID", MISSING, _APPLICATION_ID, secret=True)
+    application_id: str = _setting("APPLICATION_ID", MISSING, APPLICATION_ID, secret=True)
     """The Collector Application Id that Moesif shows under API Keys. Required."""
-    base_uri: str = _setting("BASE_URI", DEFAULT_BASE_URI, _URL)
+    base_uri: str = _setting("BASE_URI", DEFAULT_BASE_URI, URL)
     """Where events go: Moesif, or a Secure Proxy, whose URL may carry a path."""
-    batch_size: int | None = _setting("BATCH_SIZE", None, _integer(1, 10_000), shown="25")
+    batch_size: int | None = _setting("BATCH_SIZE", None, integer(1, 10_000), shown="25")
     """Most events in one upload. If not set, batches grow to 200 events while there is a backlog."""
-    batch_timeout_s: float = _setting("EVENT_BATCH_TIMEOUT", 1.0, _number(0.01, 3600))
+    batch_timeout_s: float = _setting("EVENT_BATCH_TIMEOUT", 1.0, number(0.01, 3600))
     """Longest time in seconds that an event waits for its batch to fill."""
-    concurrent_uploads: int = _setting("EVENT_WORKER_COUNT", 4, _integer(1, 64))
+    concurrent_uploads: int = _setting("EVENT_WORKER_COUNT", 4, integer(1, 64))
     """Uploads of this application's events that may be under way at once."""
-    user_agent_suffix: str | None = _setting("USER_AGENT_SUFFIX", None, _TEXT)
+    user_agent_suffix: str | None = _setting("USER_AGENT_SUFFIX", None, TEXT)
     """Added to the uploads' User-Agent."""
-    http_proxy: str | None = _setting("HTTP_PROXY", None, _URL, secret=True)
+    http_proxy: str | None = _setting("HTTP_PROXY", None, URL, secret=True)
     """Proxy for the uploads; its URL may carry user and password."""
-    ca_bundle: str | None = _setting("CA_BUNDLE", None, _ABSOLUTE_PATH)
+    ca_bundle: str | None = _setting("CA_BUNDLE", None, ABSOLUTE_PATH)
     """File of certificates that the uploads trust instead of the usual ones."""
 
 
@@ -327,9 +233,9 @@ class InterpretationSettings:
     """Request headers in which a user id is looked for, in this order; comma-separated."""
     authorization_user_id_field: str = _setting("AUTHORIZATION_USER_ID_FIELD", "sub", _DOTTED_PATH)
     """The field of a JWT's payload that holds the user id."""
-    api_version: str | None = _setting("API_VERSION", None, _TEXT)
+    api_version: str | None = _setting("API_VERSION", None, TEXT)
     """Your API's version, stored with each event."""
-    trusted_proxies: tuple[str, ...] | None = _setting("TRUSTED_PROXIES", None, _list_of(_NETWORKS))
+    trusted_proxies: tuple[str, ...] | None = _setting("TRUSTED_PROXIES", None, list_of(_NETWORKS))
     """Networks whose forwarding headers are believed. If not set, anyone's are, in the order of the published
     package; an empty list believes none. Hops are those of X-Forwarded-For, or of Forwarded where that is
     absent: let the outermost proxy write one and remove the other.
@@ -340,31 +246,31 @@ class InterpretationSettings:
 class CaptureSettings:
     """What is recorded of the application's exchanges."""
 
-    log_body: bool = _setting("LOG_BODY", True, _BOOLEAN)
+    log_body: bool = _setting("LOG_BODY", True, BOOLEAN)
     """Whether bodies are recorded."""
-    log_request_body: bool = _setting("LOG_REQUEST_BODY", True, _BOOLEAN, follows="LOG_BODY")
+    log_request_body: bool = _setting("LOG_REQUEST_BODY", True, BOOLEAN, follows="LOG_BODY")
     """Whether request bodies are recorded."""
-    log_response_body: bool = _setting("LOG_RESPONSE_BODY", True, _BOOLEAN, follows="LOG_BODY")
+    log_response_body: bool = _setting("LOG_RESPONSE_BODY", True, BOOLEAN, follows="LOG_BODY")
     """Whether response bodies are recorded."""
-    max_body_bytes: int = _setting("MAX_BODY_SIZE", 100_000, _integer(1, 1_000_000))
+    max_body_bytes: int = _setting("MAX_BODY_SIZE", 100_000, integer(1, 1_000_000))
     """Bytes that are kept of each body; a longer one is cut and marked. The collector takes 1 MB an event."""
-    exclude_methods: tuple[str, ...] = _setting("EXCLUDE_METHODS", (), _list_of(_METHODS))
+    exclude_methods: tuple[str, ...] = _setting("EXCLUDE_METHODS", (), list_of(_METHODS))
     """Methods that are not recorded, such as `OPTIONS`."""
-    exclude_paths: tuple[str, ...] = _setting("EXCLUDE_PATHS", (), _list_of(_URL_PATHS))
+    exclude_paths: tuple[str, ...] = _setting("EXCLUDE_PATHS", (), list_of(_URL_PATHS))
     """Paths that are not recorded; `*` stands for any characters, as in `/health*`."""
-    log_content_types: tuple[str, ...] = _setting("LOG_CONTENT_TYPES", (), _list_of(_MEDIA_TYPES))
+    log_content_types: tuple[str, ...] = _setting("LOG_CONTENT_TYPES", (), list_of(_MEDIA_TYPES))
     """Media types whose bodies are recorded, such as `application/json` or `text/*`; a body that names no
     type is none of them. Empty: all.
     """
-    sample_rate: float = _setting("SAMPLE_RATE", 100.0, _number(0, 100, "a percentage"))
+    sample_rate: float = _setting("SAMPLE_RATE", 100.0, number(0, 100, "a percentage"))
     """Percentage of exchanges that are looked at, before the dashboard's own rate."""
-    sampling: SamplingOrder = _setting("SAMPLING", SamplingOrder.DOCUMENTED, _one_of(SamplingOrder))
+    sampling: SamplingOrder = _setting("SAMPLING", SamplingOrder.DOCUMENTED, one_of(SamplingOrder))
     """`documented`: user before company, the lower of that and a matching regex. `first-match`: the published
     package's order.
     """
-    disabled_transaction_id: bool = _setting("DISABLED_TRANSACTION_ID", False, _BOOLEAN)
+    disabled_transaction_id: bool = _setting("DISABLED_TRANSACTION_ID", False, BOOLEAN)
     """True leaves the header X-Moesif-Transaction-Id out of responses."""
-    debug: bool = _setting("DEBUG", False, _BOOLEAN)
+    debug: bool = _setting("DEBUG", False, BOOLEAN)
     """Whether this package's logger says more; no body or header is logged, nor a line for each event."""
 
 
@@ -384,7 +290,7 @@ class HookSettings:
     """`(request, response)` → the session's token."""
     mask_event_model: Hook | None = _setting("MASK_EVENT_MODEL", None, _FUNCTION)
     """`(event)` → the `EventModel` without what must not leave the process."""
-    timeout_s: float = _setting("HOOK_TIMEOUT", 0.75, _number(0.001, 60))
+    timeout_s: float = _setting("HOOK_TIMEOUT", 0.75, number(0.001, 60))
     """Seconds that the asynchronous functions have for one event, together; also the limit for reading a body
     ahead for a governance rule.
     """
@@ -398,13 +304,13 @@ class MaskSettings:
     """Request headers whose values become `***`."""
     response_headers: tuple[str, ...] = _setting("RESPONSE_HEADER_MASKS", (), _HEADER_LIST)
     """Response headers whose values become `***`."""
-    request_body: tuple[str, ...] = _setting("REQUEST_BODY_MASKS", (), _list_of(_BODY_MASKS))
+    request_body: tuple[str, ...] = _setting("REQUEST_BODY_MASKS", (), list_of(_BODY_MASKS))
     """Fields of JSON and form request bodies whose values become `***`: `password` at any depth,
     `user.password` from the root.
     """
-    response_body: tuple[str, ...] = _setting("RESPONSE_BODY_MASKS", (), _list_of(_BODY_MASKS))
+    response_body: tuple[str, ...] = _setting("RESPONSE_BODY_MASKS", (), list_of(_BODY_MASKS))
     """The same for response bodies."""
-    request_query: tuple[str, ...] = _setting("REQUEST_QUERY_MASKS", (), _list_of(_PARAMETERS))
+    request_query: tuple[str, ...] = _setting("REQUEST_QUERY_MASKS", (), list_of(_PARAMETERS))
     """Query parameters whose values become `***`."""
 
 
@@ -412,11 +318,11 @@ class MaskSettings:
 class QueueSettings:
     """The worker's ring: what waits for the shipper's acknowledgement."""
 
-    max_events: int = _setting("EVENT_QUEUE_SIZE", 1_000_000, _integer(1, 100_000_000))
+    max_events: int = _setting("EVENT_QUEUE_SIZE", 1_000_000, integer(1, 100_000_000))
     """Most events that wait in a worker; at this bound new ones are dropped and counted."""
-    max_bytes: int = _setting("EVENT_QUEUE_BYTES", 32 * 2**20, _integer(1_000, 2**40), shown="32 MiB")
+    max_bytes: int = _setting("EVENT_QUEUE_BYTES", 32 * 2**20, integer(1_000, 2**40), shown="32 MiB")
     """The same in bytes; whichever is met first."""
-    shutdown_timeout_s: float = _setting("SHUTDOWN_TIMEOUT", 5.0, _number(0, 600))
+    shutdown_timeout_s: float = _setting("SHUTDOWN_TIMEOUT", 5.0, number(0, 600))
     """Seconds that a stopping worker waits for its events to be delivered."""
 
 
@@ -424,29 +330,29 @@ class QueueSettings:
 class ShipperSettings:
     """Which shipper takes the events, and how an embedded one behaves."""
 
-    transport: Transport = _setting("TRANSPORT", Transport.AUTO, _one_of(Transport))
+    transport: Transport = _setting("TRANSPORT", Transport.AUTO, one_of(Transport))
     """`auto`: the socket if one listens on SHIPPER_SOCKET, else an embedded shipper; `unix`: the socket;
     `queue`: the queue of SHIPPER; `memory`: nowhere, for tests.
     """
-    socket: str = _setting("SHIPPER_SOCKET", "/run/moesif/shipper.sock", _SOCKET_PATH)
+    socket: str = _setting("SHIPPER_SOCKET", "/run/moesif/shipper.sock", SOCKET_PATH)
     """The standalone shipper's socket."""
     handle: Any = _setting("SHIPPER", None, _HANDLE)
     """What `moesifasgi.start_shipper(settings)` returned in the server's master, for `queue`."""
-    linger_s: float = _setting("SHIPPER_LINGER", 10.0, _number(0, 20))
+    linger_s: float = _setting("SHIPPER_LINGER", 10.0, number(0, 20))
     """Seconds that an embedded shipper outlives its last worker, if it still has events."""
-    durability: Durability = _setting("DURABILITY", Durability.NORMAL, _one_of(Durability))
+    durability: Durability = _setting("DURABILITY", Durability.NORMAL, one_of(Durability))
     """An embedded shipper's: `normal` survives the death of every process, `full` a loss of power. A
     standalone shipper has its own, `full`.
     """
-    spool_dir: str | None = _setting("SPOOL_DIR", None, _ABSOLUTE_PATH, shown="per-user state directory")
+    spool_dir: str | None = _setting("SPOOL_DIR", None, ABSOLUTE_PATH, shown="per-user state directory")
     """Where an embedded shipper spools."""
-    spool_max_bytes: int = _setting("SPOOL_MAX_BYTES", 2**30, _integer(2**16, 2**50), shown="1 GiB")
+    spool_max_bytes: int = _setting("SPOOL_MAX_BYTES", 2**30, integer(2**16, 2**50), shown="1 GiB")
     """Bound of an embedded shipper's spool in bytes; at this bound new events are dropped and counted."""
     spool_min_free_bytes: int = _setting(
-        "SPOOL_MIN_FREE_BYTES", 256 * 2**20, _integer(0, 2**50), shown="256 MiB"
+        "SPOOL_MIN_FREE_BYTES", 256 * 2**20, integer(0, 2**50), shown="256 MiB"
     )
     """An embedded shipper's spool stops growing below this much free disk, in bytes."""
-    offline_file: str | None = _setting("OFFLINE_FILE", None, _PATH)
+    offline_file: str | None = _setting("OFFLINE_FILE", None, PATH)
     """Write events there instead of shipping them, as NDJSON: a line for each, as Moesif would get it."""
 
 
@@ -454,9 +360,9 @@ class ShipperSettings:
 class OutgoingSettings:
     """Calls that the application itself makes to other APIs."""
 
-    capture: bool = _setting("CAPTURE_OUTGOING_REQUESTS", False, _BOOLEAN)
+    capture: bool = _setting("CAPTURE_OUTGOING_REQUESTS", False, BOOLEAN)
     """Whether calls that the application makes are recorded."""
-    log_body: bool = _setting("LOG_BODY_OUTGOING", True, _BOOLEAN)
+    log_body: bool = _setting("LOG_BODY_OUTGOING", True, BOOLEAN)
     """Whether their bodies are recorded."""
     skip: Hook | None = _setting("SKIP_OUTGOING", None, _FUNCTION)
     """`(request, response)` → True for a call not to be recorded."""
@@ -546,7 +452,7 @@ def _parse(settings: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[dic
         default = values.get(entry.follows, entry.default) if entry.follows else entry.default
         try:
             values[key] = entry.value(settings, environ, default)
-        except _Fault as fault:
+        except Fault as fault:
             faults.append(str(fault))
     return values, faults
 
@@ -577,15 +483,7 @@ def _keys_without_effect(keys: Iterable[object]) -> Iterator[str]:
         if key in RETIRED:
             yield f"{key} has no effect: {RETIRED[str(key)]}"
         elif key not in ENTRIES:
-            yield f"unknown setting {reprlib.repr(key)} has no effect{_nearest(str(key))}"
-
-
-def _nearest(key: str) -> str:
-    # Loaded for a dict with a mistake in it only.
-    from difflib import get_close_matches
-
-    found = get_close_matches(key.upper(), ENTRIES, n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+            yield f"unknown setting {reprlib.repr(key)} has no effect{nearest(str(key).upper(), ENTRIES)}"
 
 
 def markdown_table() -> str:

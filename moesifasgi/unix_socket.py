@@ -37,7 +37,17 @@ def connected(path: Path, timeout_s: float) -> socket.socket:
     return made
 
 
-def listening(path: Path, mode: int, backlog: int = 128) -> socket.socket:
+def open_to(path: Path, mode: int, group: int | None) -> None:
+    """Give the socket at ``path`` this mode, and this group (None: as it is)."""
+    if group is not None:
+        try:
+            os.chown(path, -1, group)
+        except OSError as error:
+            raise OSError(error.errno, f"group {group}: {error.strerror}") from error
+    path.chmod(mode)
+
+
+def listening(path: Path, mode: int, group: int | None = None, backlog: int = 128) -> socket.socket:
     """A non-blocking listener at ``path``, in place of a stale socket there.
 
     The caller owns the path (holds its lock). FileExistsError if something other than a socket is there.
@@ -49,7 +59,7 @@ def listening(path: Path, mode: int, backlog: int = 128) -> socket.socket:
     try:
         with _address(path) as address:
             made.bind(address)
-        path.chmod(mode)
+        open_to(path, mode, group)
         made.listen(backlog)
         made.setblocking(False)
     except BaseException:

@@ -13,6 +13,8 @@ from types import ModuleType
 
 import click
 from campaigns import (
+    d1_one_daemon,
+    d2_take_over,
     t01_shipper_killed,
     t02_worker_killed,
     t04_outage,
@@ -20,6 +22,7 @@ from campaigns import (
     t10_hostile_peers,
     t11_hostile_requests,
     t14_stop_with_backlog,
+    t15_reloads,
     t16_clock_jumps,
     t18_conservation,
     t20_power_loss,
@@ -34,9 +37,12 @@ CAMPAIGNS: Mapping[str, ModuleType] = {
     "T10": t10_hostile_peers,
     "T11": t11_hostile_requests,
     "T14": t14_stop_with_backlog,
+    "T15": t15_reloads,
     "T16": t16_clock_jumps,
     "T18": t18_conservation,
     "T20": t20_power_loss,
+    "D1": d1_one_daemon,
+    "D2": d2_take_over,
 }
 
 

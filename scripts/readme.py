@@ -1,4 +1,6 @@
-"""Write into the documents what is made elsewhere: README's table of settings, and docs/what-is-recorded.md.
+"""Write into the documents what is made elsewhere.
+
+README's table of settings, docs/what-is-recorded.md, and the shipper's example file docs/shipper.toml.
 
 ``bench.py --readme`` writes its own table.
 
@@ -8,9 +10,11 @@ python scripts/readme.py
 from pathlib import Path
 
 from moesifasgi.settings import markdown_table
+from moesifasgi.shipper.configuration.example import example
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+EXAMPLE = ROOT / "docs" / "shipper.toml"
 WHAT_IS_RECORDED = ROOT / "docs" / "what-is-recorded.md"
 
 
@@ -31,3 +35,4 @@ if __name__ == "__main__":
 
     replace_section("settings", markdown_table())
     WHAT_IS_RECORDED.write_text(page(), "utf-8")
+    EXAMPLE.write_text(example(), "utf-8")

@@ -11,6 +11,7 @@ from moesifasgi.shipper.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+DAEMON = (ROOT / "docs" / "shipper.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -35,7 +36,9 @@ def test_each_make_target_exists(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"moesif-shipper (\w+)", README))))
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"moesif-shipper ([a-z][a-z-]+)", README + DAEMON)))
+)
 def test_each_command_exists_and_has_help(command):
     shown = CliRunner().invoke(main, [command, "--help"])
     assert shown.exit_code == 0

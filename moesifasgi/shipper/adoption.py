@@ -10,7 +10,7 @@ from pathlib import Path
 from moesifasgi.channel.leftovers import PREFIX, SUFFIX
 from moesifasgi.quiet import say
 from moesifasgi.shipper.intake import Intake, ProtocolError
-from moesifasgi.shipper.registry import RegistryFull
+from moesifasgi.shipper.registry import Unwelcome
 from moesifasgi.shipper.spool import SpoolError
 from moesifasgi.wire.codec import decode
 from moesifasgi.wire.frame import FrameDecoder
@@ -33,7 +33,10 @@ def adopt(directory: Path, intake: Intake, alive: Collection[bytes], commit: Cal
             # What stands before the damage was taken; the file is kept for people.
             say("damaged leftovers", "what a worker left behind cannot be read whole: %s", error)
             damaged = True
-        except (SpoolError, RegistryFull):
+        except Unwelcome as error:
+            say("unwelcome leftovers", "what a worker left behind stays where it is: %s", error)
+            continue
+        except SpoolError:
             return
         if not commit():
             return

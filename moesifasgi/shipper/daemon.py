@@ -7,26 +7,29 @@ upload until the deadline → close. What is not delivered by then stays in the 
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from moesifasgi.quiet import say
 from moesifasgi.shipper.adoption import adopt
+from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.delivery import Delivery
 from moesifasgi.shipper.intake import Intake
 from moesifasgi.shipper.presence import Presence
 from moesifasgi.shipper.receiver.unix import Receiver
 from moesifasgi.shipper.registry import Registry
+from moesifasgi.shipper.reloads import Reloads
 from moesifasgi.shipper.remote_config import RemoteConfig
+from moesifasgi.shipper.signals import heeded
 from moesifasgi.shipper.spool import Spool, SpoolError
 from moesifasgi.shipper.status import document, policies_of
+from moesifasgi.shipper.terms import Terms
 from moesifasgi.shipper.uploader import Uploader
-from moesifasgi.unix_socket import listening
-from moesifasgi.wakeup import Wakeup
+from moesifasgi.unix_socket import listening, open_to
 
 STEP_S = 0.25
 """How often the loop looks at its own affairs, beside those of its peers."""
@@ -37,6 +40,8 @@ LONGEST_DRAIN_S = 3600.0
 """A drain is forgotten after it; who asked has its own, shorter patience."""
 CUT_OFF_S = 0.5
 """Longest wait for the remote configuration to end; its requests are cut off."""
+HAND_OVER_S = 2.0
+"""Longest wait for uploads under way where another shipper takes over; what is cut off is uploaded again."""
 READ_OUT_S = 2.0
 """Longest time for reading what workers have sent before leaving."""
 
@@ -45,52 +50,70 @@ logger = logging.getLogger("moesifasgi.shipper")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a shipper process is run. Sizes in bytes, times in seconds."""
+    """How a shipper process is run, for its whole life. Times in seconds."""
 
     directory: Path
     socket: Path
     embedded: bool
     linger_s: float = 10.0
     durability: Literal["normal", "full"] = "full"
-    spool_max_bytes: int = 1 << 30
-    spool_min_free_bytes: int = 256 << 20
-    base_uri: str | None = None
-    socket_mode: int = 0o600
-    allowed_uids: frozenset[int] = frozenset()
-    """User ids that may send, beside the shipper's own and root."""
-    drain_s: float = 10.0
-    """How long a stopping shipper goes on delivering."""
+    terms: Terms = field(default_factory=Terms)
+    """Those that it begins with."""
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> Self:
+        """A standalone shipper's."""
+        return cls(
+            directory=Path(configuration.spool_dir),
+            socket=Path(configuration.socket),
+            embedded=False,
+            durability=configuration.durability.value,
+            terms=Terms.of(configuration),
+        )
 
 
 class Daemon:
-    """One shipper over an open spool. ``run`` returns when it has left."""
+    """One shipper over an open spool. ``run`` returns when it has left.
 
-    def __init__(self, options: Options, spool: Spool) -> None:
+    ``reloads``: what SIGHUP brings; None: it is ignored.
+    """
+
+    def __init__(self, options: Options, spool: Spool, reloads: Reloads | None = None) -> None:
+        terms = options.terms
         self._options = options
+        self._terms = terms
+        self._reloads = reloads
         self._spool = spool
         self._started_at = time.monotonic()
-        self._registry = Registry(spool, options.base_uri)
+        self._registry = Registry(spool, terms.overrides)
         self._remote_config = RemoteConfig(spool, self._push)
         self._registry.watch(self._remote_config.learned, self._forget_application)
         self._uploader = Uploader(on_tags=self._remote_config.tags_named, may_write_files=options.embedded)
         self._delivery = Delivery(spool, self._registry, self._uploader)
+        self._delivery.reconsider(terms.overrides.paces)
+        self._spool.limit(terms.limits)
         self._leaving = 0
+        self._handing_over = self._reload_asked = False
         self._forget_at = 0.0
         self._flushing = threading.Event()
-        listener = listening(options.socket, options.socket_mode)
-        allowed = options.allowed_uids | {os.geteuid(), 0}
+        listener = listening(options.socket, terms.socket_mode, terms.socket_gid)
         self._intake = Intake(spool, self._registry)
-        self._receiver = Receiver(listener, self._intake, self, allowed)
+        self._receiver = Receiver(listener, self._intake, self, terms.admission)
 
     def run(self) -> None:
         """Serve until it is time to leave."""
-        with _signals(self._receiver.wakeup, self._ask_to_leave):
+        reload = None if self._reloads is None else self._ask_to_reload
+        with heeded(self._receiver.wakeup, self._ask_to_leave, reload):
             self._delivery.start()
             self._remote_config.start()
             logger.info("shipper %d serves %s", os.getpid(), self._options.socket)
             self._serve()
             self._leave()
             logger.info("shipper %d leaves", os.getpid())
+
+    @property
+    def spool(self) -> Spool:
+        return self._spool
 
     def appended(self) -> None:
         self._delivery.notify()
@@ -107,7 +130,19 @@ class Daemon:
         uptime_s = time.monotonic() - self._started_at
         delivery = self._delivery.status()
         delivery["reasons"] += self._receiver.reasons
-        return document(self._spool, delivery, policies, uptime_s)
+        found = document(self._spool, delivery, policies, uptime_s)
+        if self._reloads is not None:
+            found["notes"] += self._reloads.notes
+            found["configuration"] = self._reloads.status()
+        return found
+
+    def hand_over(self) -> bool:
+        """Leave soon, for another shipper that takes over socket and spool; False: this one does not."""
+        if self._options.embedded:
+            return False
+        self._handing_over = True
+        self._leaving += 1
+        return True
 
     def _push(self, application_id: str, policy: bytes) -> None:
         self._receiver.push(application_id, policy)
@@ -122,6 +157,8 @@ class Daemon:
         look_at = 0.0
         while True:
             self._receiver.step(STEP_S)
+            if self._reload_asked:
+                self._reload()
             if time.monotonic() < look_at and not self._leaving:
                 continue
             look_at = time.monotonic() + STEP_S
@@ -160,13 +197,35 @@ class Daemon:
             with contextlib.suppress(SpoolError):
                 self._spool.forget_sessions(SESSION_KEPT_S, alive)
 
+    def _reload(self) -> None:
+        self._reload_asked = False
+        terms = None if self._reloads is None else self._reloads.again()
+        if terms is not None:
+            self._agree(terms)
+
+    def _agree(self, terms: Terms) -> None:
+        """From now on these terms hold."""
+        self._terms = terms
+        if terms.log_level is not None:
+            logging.getLogger().setLevel(terms.log_level)
+        self._spool.limit(terms.limits)
+        self._registry.reconsider(terms.overrides)
+        self._receiver.reconsider(terms.admission)
+        self._delivery.reconsider(terms.overrides.paces)
+        try:
+            open_to(self._options.socket, terms.socket_mode, terms.socket_gid)
+        except OSError as error:
+            say("socket's mode", "cannot set the socket's mode and group: %s", error)
+        logger.info("shipper %d has read its configuration again", os.getpid())
+
     def _leave(self) -> None:
-        deadline = time.monotonic() + self._options.drain_s
+        drain_s = min(HAND_OVER_S, self._terms.drain_s) if self._handing_over else self._terms.drain_s
+        deadline = time.monotonic() + drain_s
         self._options.socket.unlink(missing_ok=True)
         self._remote_config.close(CUT_OFF_S)
         self._receiver.stop_accepting()
         self._receiver.read_out(time.monotonic() + READ_OUT_S)
-        if not self._options.embedded:
+        if not self._options.embedded and not self._handing_over:
             self._deliver_until(deadline)
         self._receiver.close()
         self._delivery.close(max(0.0, deadline - time.monotonic()))
@@ -175,26 +234,15 @@ class Daemon:
     def _deliver_until(self, deadline: float) -> None:
         done = threading.Event()
         self._delivery.drain(
-            give_up=True, timeout_s=self._options.drain_s, on_done=lambda delivered, reason: done.set()
+            give_up=True, timeout_s=self._terms.drain_s, on_done=lambda delivered, reason: done.set()
         )
         while not done.is_set() and time.monotonic() < deadline and self._leaving < 2:
             self._receiver.step(0.05)
 
     def _ask_to_leave(self) -> None:
         self._leaving += 1
+        if self._leaving > 1 and not self._options.embedded:
+            self._delivery.hurry()
 
-
-@contextlib.contextmanager
-def _signals(wakeup: Wakeup, ask_to_leave: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT ask to leave; the wake-up ends a wait in progress. Restores what was there."""
-    before = {
-        number: signal.signal(number, lambda *_: ask_to_leave()) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    descriptor = signal.set_wakeup_fd(wakeup.write_fileno(), warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(descriptor)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _ask_to_reload(self) -> None:
+        self._reload_asked = True

@@ -13,7 +13,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -49,7 +50,15 @@ STALLED_S = 30.0
 LEAVING = "the shipper is leaving"
 logger = logging.getLogger("moesifasgi.shipper")
 
-_Message = Drain | tuple[LaneState, Finished] | None
+
+@dataclass(frozen=True, slots=True)
+class Reconsider:
+    """Other settings hold: what was parked may be wanted now. See ``Delivery.reconsider``."""
+
+    paces: Mapping[str, Pace]
+
+
+_Message = Drain | tuple[LaneState, Finished] | Reconsider | None
 """None: something is new, look at ``_news`` and ``_close_by``."""
 
 
@@ -79,6 +88,7 @@ class Delivery:
         self._clock = clock or Clock()
         self._random01 = random01
         self._pace = pace or Pace()
+        self._paces: Mapping[str, Pace] = {}
         self._quiet = Quiet(logger)
         self._hourly = Quiet(logger, LASTING_INTERVAL_S)
         self._threads = UploadThreads()
@@ -128,6 +138,18 @@ class Delivery:
         else:
             self._mailbox.put(drain)
         return drain.withdraw
+
+    def reconsider(self, paces: Mapping[str, Pace]) -> None:
+        """The settings of applications have changed: parked lanes ask at once whether they may again.
+
+        ``paces`` are those of single applications, by their ids.
+        """
+        self._mailbox.put(Reconsider(paces))
+
+    def hurry(self) -> None:
+        """Do not wait for uploads under way. For signal handlers too; ``close`` follows."""
+        self._close_by = self._clock.monotonic()
+        self._mailbox.put(None)
 
     @property
     def idle(self) -> bool:
@@ -213,6 +235,8 @@ class Delivery:
 
     def _take(self, message: _Message) -> None:
         match message:
+            case Reconsider():
+                self._reconsider(message)
             case Drain():
                 self._drains.append(message)
                 self._undiscovered = True
@@ -221,6 +245,15 @@ class Delivery:
                 self._in_flight -= 1
                 now = self._clock.monotonic()
                 self._say(state, apply_outcome(state, finished, now, self._random01()))
+
+    def _reconsider(self, new: Reconsider) -> None:
+        self._paces = new.paces
+        self._undiscovered = True
+        for state in self._lanes.values():
+            state.gate.reconsider(self._pace_of(state.lane), self._clock.monotonic())
+
+    def _pace_of(self, lane: Lane) -> Pace:
+        return self._paces.get(lane.application_id, self._pace)
 
     def _turn(self, now: float) -> None:
         if self._close_by is None:
@@ -270,7 +303,7 @@ class Delivery:
             if application is None:
                 unknown.add(lane)
             elif lane not in self._lanes:
-                self._lanes[lane] = LaneState(lane, application, self._pace)
+                self._lanes[lane] = LaneState(lane, application, self._pace_of(lane))
         for lane, state in list(self._lanes.items()):
             if state.idle and self._applications.get(lane.application_id) is None:
                 del self._lanes[lane]  # It was forgotten: there are too many others.

@@ -79,6 +79,12 @@ class Gate:
         """
         self._close(GateState.PARKED, reason, now, max(self._pace.probe_s, self.next_attempt - now))
 
+    def reconsider(self, pace: Pace, now: float) -> None:
+        """Something was changed that the collector may have waited for: a parked lane asks at once."""
+        self._pace = pace
+        if self.state is GateState.PARKED:
+            self.next_attempt = now
+
     def _close(self, state: GateState, reason: str, now: float, wait_s: float) -> None:
         self._failed_at = now
         self.state, self.reason = state, reason

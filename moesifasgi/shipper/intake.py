@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from moesifasgi.shipper.registry import Registry
+from moesifasgi.shipper.registry import Registry, Unwelcome
 from moesifasgi.shipper.spool import Chunk, Item, Lane, Spool
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import MAX_KEY
@@ -106,14 +106,16 @@ class Intake:
         The worker still has what this session's older connection brought and no commit has stored: that is
         dropped here, and sent again.
 
-        ProtocolError or ValueError where what it says cannot be; SpoolError where the spool cannot be read,
-        RegistryFull where it names more applications than can be served: come again later.
+        ProtocolError or ValueError where what it says cannot be; Unwelcome where it is not served, for now or
+        at all; SpoolError where the spool cannot be read.
         """
         if len(hello.session) != SESSION_BYTES or not 1 <= hello.base <= MAX_BASE:
             raise ProtocolError(f"expected a session of {SESSION_BYTES} bytes and a base in 1 to {MAX_BASE}")
         if len(hello.applications) > MAX_KEY + 1:
             raise ProtocolError(f"expected at most {MAX_KEY + 1} applications")
         applications = tuple(Application.from_wire(wire) for wire in hello.applications)
+        if (refusal := self._registry.refusal(applications)) is not None:
+            raise Unwelcome(refusal)
         for application in applications:
             self._registry.learn(application)
         self._waiting.forget(hello.session)
@@ -124,6 +126,10 @@ class Intake:
             self._waiting.gaps += max(0, last - known)
             last = max(known, last)
         return Session(hello.session, hello.pid, applications, last)
+
+    def serves(self, session: Session | None) -> bool:
+        """Whether a session that was greeted would be so today."""
+        return session is None or self._registry.refusal(session.applications) is None
 
     def take(self, session: Session, event: Event) -> None:
         """One frame. Seen before: counted and forgotten. ProtocolError: nothing of it was taken."""

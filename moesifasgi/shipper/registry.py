@@ -1,10 +1,10 @@
 """The applications this shipper delivers for: what HELLO said of them, over a restart too."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 
 from moesifasgi.quiet import say
+from moesifasgi.shipper.overrides import Overrides
 from moesifasgi.shipper.spool import Spool, SpoolError
 from moesifasgi.wire.application import Application
 
@@ -12,24 +12,28 @@ MAX_APPLICATIONS = 1_024
 """Four workers may each name as many as there are keys. Each costs a lane, a policy and its settings."""
 
 
-class RegistryFull(Exception):
+class Unwelcome(Exception):
+    """A worker keeps to the wire, but it is not served; the text says why."""
+
+
+class RegistryFull(Unwelcome):
     """As many applications as a shipper serves have workers or events here; later there may be room."""
 
 
 class Registry:
     """Applications by id; the newest HELLO counts. Any thread may ask, one may say what is new.
 
-    ``base_uri``: a standalone shipper's own, which wins over what workers say.
+    ``overrides``: what a standalone shipper knows better; the spool remembers what workers said.
     """
 
     def __init__(
-        self, spool: Spool, base_uri: str | None = None, max_applications: int = MAX_APPLICATIONS
+        self, spool: Spool, overrides: Overrides | None = None, max_applications: int = MAX_APPLICATIONS
     ) -> None:
         self._spool = spool
-        self._base_uri = base_uri
+        self._overrides = overrides or Overrides()
         self._max_applications = max_applications
         self._lock = threading.Lock()
-        self._applications = {found.application_id: self._own(found) for found in spool.applications()}
+        self._applications = {found.application_id: found for found in spool.applications()}
         self._unstored: set[str] = set()
         """Those whose settings the spool has not taken yet."""
         self._connected: frozenset[str] = frozenset()
@@ -51,10 +55,9 @@ class Registry:
 
         RegistryFull, if it is one more than there may be and none of the others can be forgotten.
         """
-        application = self._own(application)
         self._make_room_for(application.application_id)
         self._connected |= {application.application_id}
-        self._on_learned(application)
+        self._on_learned(self._overrides.applied(application))
         with self._lock:
             stored = application.application_id not in self._unstored
             if self._applications.get(application.application_id) == application and stored:
@@ -70,11 +73,23 @@ class Registry:
 
     def get(self, application_id: str) -> Application | None:
         with self._lock:
-            return self._applications.get(application_id)
+            said = self._applications.get(application_id)
+            return self._overrides.named(application_id) if said is None else self._overrides.applied(said)
 
     def all(self) -> list[Application]:
         with self._lock:
-            return list(self._applications.values())
+            return [self._overrides.applied(said) for said in self._applications.values()]
+
+    def refusal(self, applications: Iterable[Application]) -> str | None:
+        """Why a worker with these applications is not served; None if it is."""
+        return self._overrides.refusal(applications)
+
+    def reconsider(self, overrides: Overrides) -> None:
+        """From now on these hold, for applications that are known already too."""
+        with self._lock:
+            self._overrides = overrides
+        for application in self.all():
+            self._on_learned(application)
 
     def _make_room_for(self, application_id: str) -> None:
         """Forget the oldest applications that have neither workers nor events, while there are too many."""
@@ -96,6 +111,3 @@ class Registry:
             self._spool.forget(application_id)
         except SpoolError as error:
             say("application not forgotten", "an application's settings stay in the spool: %s", error)
-
-    def _own(self, application: Application) -> Application:
-        return replace(application, base_uri=self._base_uri) if self._base_uri else application

@@ -15,24 +15,35 @@ import msgpack
 
 from moesifasgi.wire.frame import MAX_FRAME_BYTES, PREFIX
 from moesifasgi.wire.messages import (
+    MAX_LETTER_KEYS,
     MAX_REPORT_LINE_CHARS,
     MAX_REPORT_LINES,
     Ack,
     Bye,
+    DecideLetters,
     Drain,
     Drained,
     Event,
     Hello,
+    Leaving,
+    LetterPart,
+    Letters,
+    LettersDecided,
+    ListLetters,
     Message,
     Policy,
+    ReadLetter,
     Refused,
     Report,
     Stats,
     StatusReply,
     StatusRequest,
+    TakeOver,
     Welcome,
 )
 
+MAX_NUMBER = 2**63
+"""Above what a spool can have as a number; it could not even look for it."""
 MAX_KEY = 127
 """Applications in one worker process: the key is a msgpack fixint."""
 EVENT_HEADER_BYTES = 13
@@ -55,6 +66,14 @@ _TYPES: dict[int, type[Any]] = {
     11: StatusRequest,
     12: StatusReply,
     13: Report,
+    14: TakeOver,
+    15: Leaving,
+    16: ListLetters,
+    17: Letters,
+    18: ReadLetter,
+    19: LetterPart,
+    20: DecideLetters,
+    21: LettersDecided,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
 _CONTROL_LIMITS = {
@@ -147,6 +166,26 @@ def _check_inside(made: Message) -> None:
         or not all(isinstance(line, str) and len(line) <= MAX_REPORT_LINE_CHARS for line in made.lines)
     ):
         raise MalformedMessage(f"Report.lines are at most {MAX_REPORT_LINES} short texts")
+    if isinstance(made, ListLetters | ReadLetter | DecideLetters):
+        _check_letters(made)
+
+
+def _check_letters(made: ListLetters | ReadLetter | DecideLetters) -> None:
+    match made:
+        case ListLetters(after) if abs(after) >= MAX_NUMBER:
+            raise MalformedMessage("ListLetters.after is a number of 64 bits with its sign")
+        case ReadLetter(_, sequence, _) if abs(sequence) >= MAX_NUMBER:
+            raise MalformedMessage("ReadLetter.sequence is a number of 64 bits with its sign")
+        case DecideLetters(_, keys) if len(keys) > MAX_LETTER_KEYS or not all(map(_is_letter_key, keys)):
+            raise MalformedMessage(f"DecideLetters.keys are at most {MAX_LETTER_KEYS} sessions and sequences")
+
+
+def _is_letter_key(key: object) -> bool:
+    match key:
+        case [bytes(), int(sequence)]:
+            return not isinstance(sequence, bool) and abs(sequence) < MAX_NUMBER
+        case _:
+            return False
 
 
 def _field_types(message: type[Any]) -> tuple[type, ...]:

@@ -2,7 +2,8 @@
 
     worker → shipper   HELLO, EVENT, STATS, REPORT, DRAIN, BYE
     shipper → worker   WELCOME, ACK, POLICY, DRAINED, REFUSED
-    tool → shipper     STATUS, DRAIN            shipper → tool   STATUS_REPLY, DRAINED
+    tool → shipper     STATUS, DRAIN, TAKE_OVER, LIST_LETTERS, READ_LETTER, DECIDE_LETTERS
+    shipper → tool     STATUS_REPLY, DRAINED, LEAVING, LETTERS, LETTER_PART, LETTERS_DECIDED, REFUSED
 
 A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO.
 """
@@ -16,6 +17,8 @@ OLDEST_WIRE_VERSION = 1
 """The oldest one it still speaks."""
 SESSION_BYTES = 16
 """Length of a session's id: the bytes of a uuid4."""
+MAX_LETTER_KEYS = 1000
+"""In one DECIDE_LETTERS."""
 MAX_REPORT_LINES = 20
 MAX_REPORT_LINE_CHARS = 200
 
@@ -125,6 +128,58 @@ class StatusReply(NamedTuple):
     status: dict[str, Any]
 
 
+class TakeOver(NamedTuple):
+    """Leave soon: another shipper goes on with socket and spool. For the shipper's own user and root."""
+
+
+class Leaving(NamedTuple):
+    """The answer to it."""
+
+    pid: int
+
+
+class ListLetters(NamedTuple):
+    """What dead letters are there? For the shipper's own user and root, as are all that ask about them."""
+
+    after: int
+    """Only those with a larger number: the page before ended with this one."""
+
+
+class Letters(NamedTuple):
+    """The answer: one page, oldest first; empty at the end."""
+
+    letters: list[dict[str, Any]]
+
+
+class ReadLetter(NamedTuple):
+    """What is in this dead letter, from this byte on?"""
+
+    session: bytes
+    sequence: int
+    offset: int
+
+
+class LetterPart(NamedTuple):
+    """The answer: some of its bytes, and how many it has; none where there is no such letter."""
+
+    size: int
+    part: bytes
+
+
+class DecideLetters(NamedTuple):
+    """Retry these dead letters, or (False) discard them."""
+
+    retry: bool
+    keys: list[list[Any]]
+    """Session and sequence of each."""
+
+
+class LettersDecided(NamedTuple):
+    """The answer: how many of them there were."""
+
+    decided: int
+
+
 Message = (
     Hello
     | Welcome
@@ -139,4 +194,12 @@ Message = (
     | Refused
     | StatusRequest
     | StatusReply
+    | TakeOver
+    | Leaving
+    | ListLetters
+    | Letters
+    | ReadLetter
+    | LetterPart
+    | DecideLetters
+    | LettersDecided
 )

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from moesifasgi.shipper.intake import Intake
+from moesifasgi.shipper.receiver.admission import Admission
 from moesifasgi.shipper.receiver.unix import Receiver
 from moesifasgi.shipper.registry import MAX_APPLICATIONS, Registry
 from moesifasgi.shipper.spool import Spool
@@ -54,7 +55,7 @@ class FarEnd:
         self.withdrawn_drains = 0
         self.intake = Intake(self.spool, Registry(self.spool, None, max_applications))
         allowed = frozenset({os.geteuid()} if allowed_uids is None else allowed_uids)
-        self.receiver = Receiver(listening(path, 0o600), self.intake, self, allowed)
+        self.receiver = Receiver(listening(path, 0o600), self.intake, self, Admission(allowed))
         self._ending = False
         self._suspended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="far-end")

@@ -1,9 +1,10 @@
 """A shipper as a process of its own, a worker's channels to it, and what can be seen of it from outside."""
 
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from lab.processes import eventually
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.places import SOCKET_NAME
-from moesifasgi.shipper.spool.dead_letters import KeptDeadLetter
+from moesifasgi.shipper.spool import KeptDeadLetter
 from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.wire.application import Application
@@ -28,6 +29,7 @@ FULL_SHARE = 0.5
 """Whoever feeds a channel as fast as it goes waits while its ring is fuller than that."""
 PIECE = 500
 LOG_NAME = "log"
+CONFIGURATION_NAME = "shipper.toml"
 _SPOOL_FILES = "spool*"
 
 
@@ -66,6 +68,10 @@ class ShipperProcess:
     def memory_bytes(self) -> int:
         return int(psutil.Process(self.popen.pid).memory_info().rss)
 
+    def reload(self) -> None:
+        """SIGHUP."""
+        self.popen.send_signal(signal.SIGHUP)
+
     def log(self) -> str:
         """All that shippers in this directory have printed so far."""
         return (self.directory / LOG_NAME).read_text("utf-8", "replace")
@@ -80,11 +86,36 @@ class ShipperProcess:
 
 
 @contextmanager
-def standalone(directory: Path, *, log_level: str = "info") -> Iterator[ShipperProcess]:
-    """``moesif-shipper run`` over the spool in ``directory``; killed with the block if it still runs."""
-    options = [f"--spool-dir={directory}", f"--socket={directory / SOCKET_NAME}", f"--log-level={log_level}"]
-    with started(directory, "run", *options) as shipper:
+def standalone(
+    directory: Path,
+    *extra: str,
+    log_level: str = "info",
+    configuration: str = "",
+    prefix: Sequence[str] = (),
+    successor: bool = False,
+) -> Iterator[ShipperProcess]:
+    """``moesif-shipper run`` over the spool in ``directory``; killed with the block if it still runs.
+
+    ``configuration`` is the text of its file, ``prefix`` goes before the command. A ``successor`` takes over
+    from one that runs.
+    """
+    file = directory / CONFIGURATION_NAME
+    if configuration or not file.exists():
+        configure(directory, configuration)
+    places = [f"--config={file}", f"--spool-dir={directory}", f"--socket={directory / SOCKET_NAME}"]
+    options = [*places, f"--log-level={log_level}", *(["--take-over"] if successor else []), *extra]
+    with started(directory, "run", *options, prefix=prefix, answers=not successor) as shipper:
+        if successor:
+            pid = shipper.popen.pid
+            eventually(lambda: shipper.status().get("pid") == pid, STARTS_IN_S, "the successor answers")
         yield shipper
+
+
+def configure(directory: Path, text: str) -> None:
+    """Give the shipper over ``directory`` this file; one that runs is to be told (``reload``)."""
+    file = directory / CONFIGURATION_NAME
+    file.touch(0o600)
+    file.write_text(text, "utf-8")
 
 
 @contextmanager
@@ -102,9 +133,11 @@ def embedded(directory: Path, *, spool_max_bytes: int) -> Iterator[ShipperProces
 
 
 @contextmanager
-def started(directory: Path, command: str, *options: str) -> Iterator[ShipperProcess]:
-    """The shipper's command with these options, from its first answer on."""
-    argv = [sys.executable, "-P", "-m", "moesifasgi.shipper", command, *options]
+def started(
+    directory: Path, command: str, *options: str, prefix: Sequence[str] = (), answers: bool = True
+) -> Iterator[ShipperProcess]:
+    """The shipper's command with these options, from its first answer on (or not ``answers``: at once)."""
+    argv = [*prefix, sys.executable, "-P", "-m", "moesifasgi.shipper", command, *options]
     began = time.monotonic()
     with (
         (directory / LOG_NAME).open("ab") as log,
@@ -112,7 +145,8 @@ def started(directory: Path, command: str, *options: str) -> Iterator[ShipperPro
     ):
         shipper = ShipperProcess(directory, popen, began)
         try:
-            eventually(shipper.status, STARTS_IN_S, "the shipper answers")
+            if answers:
+                eventually(shipper.status, STARTS_IN_S, "the shipper answers")
             yield shipper
         finally:
             popen.kill()

@@ -19,6 +19,7 @@ from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.delivery import Delivery
 from moesifasgi.shipper.gate import Pace
 from moesifasgi.shipper.intake import Intake
+from moesifasgi.shipper.receiver.admission import Admission
 from moesifasgi.shipper.receiver.unix import Receiver
 from moesifasgi.shipper.registry import Registry
 from moesifasgi.shipper.spool import Spool
@@ -162,7 +163,8 @@ class SteppedShipper:
         registry = Registry(spool)
         self.delivery = SteppedDelivery(spool, registry, uploader, clock=clock, pace=pace)
         self._intake = Intake(spool, registry, clock.monotonic)
-        self.receiver = Receiver(listening(path, 0o600), self._intake, self, frozenset({os.geteuid()}))
+        admission = Admission(frozenset({os.geteuid()}))
+        self.receiver = Receiver(listening(path, 0o600), self._intake, self, admission)
 
     def read(self) -> None:
         """Accept and read until nothing more is there."""

@@ -14,8 +14,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from moesifasgi.shipper.spool import Chunk, DeadLetter, Item, Lane, Settlement, SpoolError, StoredChunk
+from moesifasgi.shipper.spool import (
+    Chunk,
+    DeadLetter,
+    Item,
+    Lane,
+    Limits,
+    Settlement,
+    SpoolError,
+    StoredChunk,
+)
 from moesifasgi.shipper.spool.memory import MemorySpool
+from moesifasgi.shipper.spool.rows import chunk_of
 from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool
 from moesifasgi.wire.application import Application
 
@@ -306,7 +316,73 @@ def test_dead_letters_are_kept_once_with_whose_they_are_and_can_be_discarded(ope
     assert spool.dead_letters(1) == kept[:1]
     assert spool.discard_dead_letters([(SESSION, 2), (SESSION, 99)]) == 1
     assert spool.usage().dead_letters == 1
-    assert spool.totals().dead_lettered == 3
+    assert (spool.totals().dead_lettered, spool.totals().dropped) == (2, {"discarded": 1})
+    assert_conserved(spool)
+
+
+def test_a_dead_letter_that_is_retried_is_in_the_spool_again_as_it_came_behind_all_others(
+    opened: Opener,
+) -> None:
+    spool = opened()
+    spool.append([a_chunk(1), a_chunk(4)], {SESSION: 6})
+    first, second = spool.peek(EVENTS, 0, 100)
+    letter = DeadLetter(SESSION, 2, 1, b"payload" * 50, "400", "no")
+    spool.settle([Settlement(first.row, 2, (letter,))])
+    assert spool.dead_letter((SESSION, 2)) == spool.dead_letters(1)[0]
+    assert spool.dead_letter((SESSION, 3)) is None
+
+    assert spool.retry_dead_letters([(SESSION, 2), (SESSION, 2), (SESSION, 99)]) == 1
+
+    _, retried = spool.peek(EVENTS, 0, 100)
+    assert (retried.session, retried.sequences) == (SESSION, (2,))
+    assert retried.items == (Item(1, b"payload" * 50),)
+    assert spool.newest_row() == retried.row > second.row
+    assert (spool.usage().dead_letters, spool.totals().dead_lettered) == (0, 0)
+    assert_conserved(spool)
+    spool.append([a_chunk(7)], {SESSION: 9})
+    assert [chunk.sequences[0] for chunk in spool.peek(EVENTS, 0, 100)] == [4, 2, 7]
+
+
+def test_a_retry_for_which_there_is_no_room_changes_nothing(opened: Opener) -> None:
+    spool = opened()
+    spool.append([a_chunk(1)], {SESSION: 3})
+    (chunk,) = spool.peek(EVENTS, 0, 100)
+    letters = tuple(DeadLetter(SESSION, n, 1, os.urandom(2_000), "400", "no") for n in (1, 2))
+    spool.settle([Settlement(chunk.row, 1, letters)])
+    spool.limit(Limits(max_bytes=3_000, min_free_bytes=0))
+    before = spool.totals(), spool.dead_letters(10), spool.newest_row()
+    with pytest.raises(SpoolError, match="no room for 2 dead letters: spool_full"):
+        spool.retry_dead_letters([(SESSION, 1), (SESSION, 2)])
+    assert (spool.totals(), spool.dead_letters(10), spool.newest_row()) == before
+    assert_conserved(spool)
+
+
+def test_dead_letters_are_read_page_by_page(opened: Opener) -> None:
+    spool = opened()
+    spool.append([a_chunk(1, 5)], {SESSION: 5})
+    (chunk,) = spool.peek(EVENTS, 0, 100)
+    letters = tuple(DeadLetter(SESSION, n, 0, b"x", "400", "") for n in range(1, 6))
+    spool.settle([Settlement(chunk.row, 0, letters)])
+    first = spool.dead_letters(2)
+    spool.discard_dead_letters([first[-1].key])
+    second = spool.dead_letters(2, first[-1].number)
+    assert [kept.letter.sequence for kept in (*first, *second)] == [1, 2, 3, 4]
+
+
+def test_new_limits_hold_at_once_and_an_application_stays_within_its_quota(opened: Opener) -> None:
+    spool = opened()
+    big = tuple(Item(0, os.urandom(1_000)) for _ in range(3))
+
+    def dropped() -> int:
+        spool.append([Chunk(EVENTS, SESSION, (1, 2, 3), big)], {SESSION: 3})
+        return spool.totals().dropped.get("quota_full", 0)
+
+    assert dropped() == 0
+    spool.limit(Limits(max_bytes=10**6, min_free_bytes=0, quotas={EVENTS.application_id: 5_000}))
+    assert dropped() == 3
+    spool.limit(Limits(max_bytes=10**6, min_free_bytes=0, quotas={"another": 5_000}))
+    assert dropped() == 3
+    assert_conserved(spool)
 
 
 def test_the_oldest_dead_letters_go_when_there_are_too_many(opened: Opener) -> None:
@@ -421,6 +497,22 @@ class History(RuleBasedStateMachine):
         self.chunks = [
             one for one in self.chunks if (one.session, one.sequences) != (chunk.session, chunk.sequences)
         ]
+
+    @rule(data=st.data(), retry=st.booleans())
+    def decide_on_dead_letters(self, data: st.DataObject, retry: bool) -> None:
+        kept = self.spool.dead_letters(1000)
+        if not kept:
+            return
+        chosen = data.draw(st.lists(st.sampled_from(kept), unique_by=lambda letter: letter.key))
+        keys = [letter.key for letter in chosen]
+        if retry:
+            with suppress(SpoolError):  # There may be no room: then nothing has changed.
+                assert self.spool.retry_dead_letters(keys) == len(keys)
+                self.chunks += map(chunk_of, chosen)
+                self.fates["dead"] -= len(keys)
+        else:
+            assert self.spool.discard_dead_letters(keys) == len(keys)
+            self.fates.update(dead=-len(keys), dropped=len(keys))
 
     @rule(session=st.sampled_from(SESSIONS))
     def end(self, session: bytes) -> None:

@@ -17,7 +17,7 @@ from moesifasgi.enforcement.body import MAX_FIELDS, MAX_PART_HEAD_BYTES, MAX_PAR
 from moesifasgi.event.body import IN_THE_WORKER
 from moesifasgi.inspector import Collector
 from moesifasgi.settings import ENTRIES, SamplingOrder
-from moesifasgi.shipper.cli import MAX_FAULT_LINES
+from moesifasgi.shipper.status_words import MAX_FAULT_LINES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sampling-and-governance.md").read_text("utf-8")
 (CODE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

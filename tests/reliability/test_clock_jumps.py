@@ -11,12 +11,12 @@ from lab.counts import count_of
 from lab.scripted_uploads import Answer, ScriptedUploads
 from lab.stepped import SteppedClock, SteppedDelivery, applications, identified
 
-from moesifasgi.shipper.cli import _owned_spool
 from moesifasgi.shipper.daemon import SESSION_KEPT_S, Options
 from moesifasgi.shipper.delivery import MAX_AGE_S
 from moesifasgi.shipper.gate import Pace
 from moesifasgi.shipper.registry import Registry
 from moesifasgi.shipper.retry import Backoff
+from moesifasgi.shipper.serving import owned_spool
 from moesifasgi.shipper.spool import Chunk, Item, Lane, Spool
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.shipper.spool.sqlite import open_spool
@@ -174,8 +174,8 @@ def test_a_jump_forward_ages_nothing_in_the_spool_that_a_shipper_opens_and_forge
 ) -> None:
     """A session that was forgotten too early could store its frames twice when its worker comes back."""
     clock = SteppedClock()
-    monkeypatch.setattr("moesifasgi.shipper.clock.Clock", lambda: clock)
-    with closing(_owned_spool(Options(tmp_path, tmp_path / "s.sock", embedded=False))) as spool:
+    monkeypatch.setattr("moesifasgi.shipper.serving.Clock", lambda: clock)
+    with closing(owned_spool(Options(tmp_path, tmp_path / "s.sock", embedded=False))) as spool:
         item = Item(Kind.EVENT, identified("", poison=False))
         spool.append([Chunk(EVENTS, SESSION, (1,), (item,))], {SESSION: 1})
         clock.jumped_s = SESSION_KEPT_S + 1.0

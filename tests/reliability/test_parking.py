@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,23 @@ def test_a_probe_finds_out_that_it_is_wanted_again(parked):
     eventually(lambda: not tenant.missing(), PROBED_S, "all that was kept arrives")
     assert time.monotonic() - began < 2 * PROBED_S
     assert parked.shipper.log().count(f"{tenant.application.label}: parked") == 1
+
+
+def test_an_application_with_a_probe_interval_of_its_own_is_asked_for_sooner(short_dir: Path):
+    with tenants(["soon"]) as found:
+        tenant = found["soon"]
+        tenant.misbehave(Behaviour(status=403))
+        section = f'[[application]]\nid = "{tenant.application.application_id}"\nprobe_interval = 1\n'
+        with (
+            standalone(short_dir, configuration=section) as shipper,
+            channel_to(shipper, tenant.application) as channel,
+        ):
+            tenant.feed(channel, 1)
+            eventually(lambda: len(tenant.asked()) >= 2, 15.0, "it is asked for again")
+            pauses_s = [later.at - one.at for one, later in pairwise(tenant.asked())]
+            assert min(pauses_s) > 0.9
+            tenant.collector.behave(None)
+            eventually(lambda: not tenant.missing(), 10.0, "what was kept arrives by itself")
 
 
 def test_what_was_kept_arrives_after_a_restart_with_a_collector_that_wants_it(parked):

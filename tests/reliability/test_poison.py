@@ -18,7 +18,7 @@ from lab.tenants import Tenant, tenants
 
 from moesifasgi.inspector import Behaviour
 from moesifasgi.shipper.gate import Pace
-from moesifasgi.shipper.spool.dead_letters import KeptDeadLetter
+from moesifasgi.shipper.spool import KeptDeadLetter
 from moesifasgi.wire.messages import Kind
 
 BEFORE, AFTER = 333, 666

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from moesifasgi.shipper.overrides import Overrides
 from moesifasgi.shipper.registry import Registry, RegistryFull
 from moesifasgi.shipper.spool import Chunk, Item, Lane, Settlement, SpoolError
 from moesifasgi.shipper.spool.memory import MemorySpool
@@ -22,7 +23,7 @@ def known(registry: Registry) -> list[str]:
 
 
 def test_the_newest_hello_counts_and_a_standalone_shippers_own_address_wins() -> None:
-    registry = Registry(MemorySpool(), "https://own.example")
+    registry = Registry(MemorySpool(), Overrides({"base_uri": "https://own.example"}))
     registry.learn(Application("a", "https://one.example", batch_size=1))
     registry.learn(Application("a", "https://two.example", batch_size=2))
     assert registry.all() == [Application("a", "https://own.example", batch_size=2)]

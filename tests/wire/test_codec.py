@@ -23,23 +23,33 @@ from moesifasgi.wire.messages import (
     MAX_REPORT_LINES,
     Ack,
     Bye,
+    DecideLetters,
     Drain,
     Drained,
     Event,
     Hello,
+    Leaving,
+    LetterPart,
+    Letters,
+    LettersDecided,
+    ListLetters,
     Message,
     Policy,
+    ReadLetter,
     Refused,
     Report,
     Stats,
     StatusReply,
     StatusRequest,
+    TakeOver,
     Welcome,
 )
 
 U64 = st.integers(0, 2**64 - 1)
 TEXT = st.text(max_size=20)
 COUNTERS = st.dictionaries(TEXT, U64, max_size=4)
+I63 = st.integers(0, 2**63 - 1)
+LETTER_KEY = st.tuples(st.binary(max_size=16), I63).map(list)
 DOCUMENT = st.dictionaries(
     TEXT, st.none() | st.booleans() | U64 | TEXT | st.lists(TEXT, max_size=3), max_size=4
 )
@@ -57,6 +67,14 @@ MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     Refused: st.builds(Refused, TEXT),
     StatusRequest: st.builds(StatusRequest),
     StatusReply: st.builds(StatusReply, DOCUMENT),
+    TakeOver: st.builds(TakeOver),
+    Leaving: st.builds(Leaving, U64),
+    ListLetters: st.builds(ListLetters, I63),
+    Letters: st.builds(Letters, st.lists(DOCUMENT, max_size=3)),
+    ReadLetter: st.builds(ReadLetter, st.binary(max_size=16), I63, U64),
+    LetterPart: st.builds(LetterPart, U64, st.binary(max_size=20)),
+    DecideLetters: st.builds(DecideLetters, st.booleans(), st.lists(LETTER_KEY, max_size=3)),
+    LettersDecided: st.builds(LettersDecided, U64),
 }
 ONE_OF_EACH = [
     Hello(1, 1, b"s" * 16, 1, 7, "2.0", [{"application_id": "a"}]),
@@ -70,6 +88,13 @@ ONE_OF_EACH = [
     Bye(9),
     Refused("no"),
     StatusReply({}),
+    Leaving(7),
+    ListLetters(0),
+    Letters([]),
+    ReadLetter(b"s" * 16, 1, 0),
+    LetterPart(1, b"x"),
+    DecideLetters(True, [[b"s" * 16, 1]]),
+    LettersDecided(1),
 ]
 
 
@@ -164,7 +189,7 @@ def test_nesting_of_any_depth_is_malformed(depth: int, where: str):
         decode(payload)
 
 
-@pytest.mark.parametrize("code", [0, 3, 14, 127, -1, 2**63])
+@pytest.mark.parametrize("code", [0, 3, 22, 127, -1, 2**63])
 def test_an_unknown_type_is_malformed(code: int):
     with pytest.raises(MalformedMessage, match="unknown message type"):
         decode(msgpack.packb([code, 1]))
@@ -226,3 +251,21 @@ def test_only_an_event_may_be_larger_than_what_a_receiver_takes_of_other_message
     assert isinstance(decode(stats, max_control_bytes=len(stats)), Stats)
     with pytest.raises(MalformedMessage, match="no event"):
         decode(stats, max_control_bytes=len(stats) - 1)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ([16, 2**63], "ListLetters.after"),
+        ([18, b"s" * 16, 2**63, 0], "ReadLetter.sequence"),
+        ([20, True, [[b"s" * 16, 2**63]]], "DecideLetters.keys"),
+        ([20, True, [[b"s" * 16, True]]], "DecideLetters.keys"),
+        ([20, True, [["s" * 16, 1]]], "DecideLetters.keys"),
+        ([20, True, [[b"s" * 16]]], "DecideLetters.keys"),
+        ([20, True, [7]], "DecideLetters.keys"),
+        ([20, True, [[b"s" * 16, 1]] * 1001], "DecideLetters.keys"),
+    ],
+)
+def test_a_question_about_dead_letters_that_no_spool_could_answer_is_malformed(question: list, expected: str):
+    with pytest.raises(MalformedMessage, match=expected):
+        decode(msgpack.packb(question))

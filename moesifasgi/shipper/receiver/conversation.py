@@ -5,23 +5,30 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from moesifasgi.shipper.intake import Intake, ProtocolError
+from moesifasgi.shipper.receiver.letters import answered
 from moesifasgi.shipper.receiver.peer import Peer
-from moesifasgi.shipper.registry import RegistryFull
+from moesifasgi.shipper.registry import Unwelcome
+from moesifasgi.shipper.spool import Spool
 from moesifasgi.version import VERSION
 from moesifasgi.wire.messages import (
     OLDEST_WIRE_VERSION,
     WIRE_VERSION,
     Bye,
+    DecideLetters,
     Drain,
     Drained,
     Event,
     Hello,
+    Leaving,
+    ListLetters,
     Message,
+    ReadLetter,
     Refused,
     Report,
     Stats,
     StatusReply,
     StatusRequest,
+    TakeOver,
     Welcome,
 )
 
@@ -42,6 +49,13 @@ class Desk(Protocol):
 
         ``on_done(delivered, reason)`` is called from any thread. What is returned withdraws the request.
         """
+
+    @property
+    def spool(self) -> Spool:
+        """Where the dead letters are."""
+
+    def hand_over(self) -> bool:
+        """Leave soon, for another shipper; False: this one does not."""
 
     def status(self) -> dict[str, Any]:
         """The status document, but for what the receiver knows."""
@@ -64,6 +78,9 @@ class Line(Protocol):
 
     def is_connected(self, peer: Peer) -> bool:
         """Whether it was not dropped."""
+
+    def is_master(self, peer: Peer) -> bool:
+        """Whether it may do more than send, ask for status and have the spool delivered."""
 
     def status(self) -> dict[str, Any]:
         """What the status document says of peers."""
@@ -89,7 +106,9 @@ class Conversation:
         return self._by_session.get(session)
 
     def hear(self, peer: Peer, message: Message) -> None:
-        """ProtocolError, ValueError: the peer does not keep to the wire. SpoolError: come again later."""
+        """ProtocolError, ValueError: the peer does not keep to the wire. Unwelcome: it is not served.
+        SpoolError: come again later.
+        """
         match message:
             case Event():
                 if peer.session is None:
@@ -103,13 +122,22 @@ class Conversation:
                 self._note(peer, message)
             case Drain():
                 self._drain(peer, message)
-            case StatusRequest():
-                peer.is_tool = True
-                peer.tell(StatusReply({**self._desk.status(), **self._line.status()}))
             case Bye():
                 self._bye(peer, message)
             case _:
+                self._hear_tool(peer, message)
+
+    def _hear_tool(self, peer: Peer, message: Message) -> None:
+        match message:
+            case StatusRequest():
+                peer.tell(StatusReply({**self._desk.status(), **self._line.status()}))
+            case TakeOver():
+                self._take_over(peer)
+            case ListLetters() | ReadLetter() | DecideLetters():
+                self._letters(peer, message)
+            case _:
                 raise ProtocolError(f"{type(message).__name__} is for workers")
+        peer.is_tool = True
 
     def forget(self, peer: Peer) -> None:
         """It was dropped."""
@@ -147,7 +175,7 @@ class Conversation:
             self._line.drop(older)
         try:
             peer.session = self._intake.greet(hello)
-        except RegistryFull as error:
+        except Unwelcome as error:
             peer.tell(Refused(str(error)))
             raise
         self._by_session[hello.session] = peer
@@ -188,6 +216,22 @@ class Conversation:
         if self._line.is_connected(peer):
             peer.drains.pop(answer.token, None)
             peer.tell(answer)
+
+    def _take_over(self, peer: Peer) -> None:
+        if not self._line.is_master(peer):
+            peer.tell(Refused("only root and the shipper's own user may have it leave"))
+        elif self._desk.hand_over():
+            peer.tell(Leaving(os.getpid()))
+        else:
+            peer.tell(Refused("an embedded shipper leaves with its last worker"))
+
+    def _letters(self, peer: Peer, question: ListLetters | ReadLetter | DecideLetters) -> None:
+        if self._line.is_master(peer):
+            peer.tell(answered(self._desk.spool, question))
+            if isinstance(question, DecideLetters):
+                self._desk.appended()
+        else:
+            peer.tell(Refused("only root and the shipper's own user may look at dead letters"))
 
     def _bye(self, peer: Peer, bye: Bye) -> None:
         if peer.session is None:

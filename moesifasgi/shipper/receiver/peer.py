@@ -4,9 +4,9 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
 
 from moesifasgi.shipper.intake import Session
+from moesifasgi.shipper.receiver.admission import Credentials
 from moesifasgi.shipper.receiver.outbox import Outbox
 from moesifasgi.wire.codec import decode
 from moesifasgi.wire.frame import FrameDecoder
@@ -15,15 +15,12 @@ from moesifasgi.wire.messages import Message, Stats
 READ_BYTES = 256 * 1024
 MAX_CONTROL_BYTES = 128 * 1024
 """The largest message that is no EVENT: a HELLO of as many applications as there are keys has 75 kB."""
-_CREDENTIALS = struct.Struct("3i")
-
-
-class Credentials(NamedTuple):
-    """Who is at the other end, by the kernel's word (SO_PEERCRED)."""
-
-    pid: int
-    uid: int
-    gid: int
+_CREDENTIALS = struct.Struct("3I")
+_SO_PEERGROUPS = 59
+"""Of Linux 4.13 and newer; the socket module has no name for it."""
+_GROUP = struct.Struct("I")
+MAX_GROUPS = 256
+"""As many as Python's getsockopt can return."""
 
 
 class Peer:
@@ -54,6 +51,14 @@ class Peer:
     def credentials(self) -> Credentials:
         packed = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         return Credentials(*_CREDENTIALS.unpack(packed))
+
+    def groups(self) -> tuple[int, ...]:
+        """Its supplementary groups, by the kernel's word; none where it has more than ``MAX_GROUPS``."""
+        try:
+            packed = self.socket.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, MAX_GROUPS * _GROUP.size)
+        except OSError:
+            return ()
+        return tuple(number for (number,) in _GROUP.iter_unpack(packed))
 
     @property
     def wants_write(self) -> bool:

@@ -15,10 +15,11 @@ from typing import Any
 from moesifasgi.quiet import say
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.receiver.acks import OwedAcks
+from moesifasgi.shipper.receiver.admission import Admission
 from moesifasgi.shipper.receiver.conversation import Conversation, Desk
 from moesifasgi.shipper.receiver.listener import Listener
 from moesifasgi.shipper.receiver.peer import Peer
-from moesifasgi.shipper.registry import RegistryFull
+from moesifasgi.shipper.registry import Unwelcome
 from moesifasgi.shipper.spool import SpoolError
 from moesifasgi.wakeup import Wakeup
 from moesifasgi.wire.messages import Ack, Refused
@@ -40,14 +41,12 @@ SIGN_OF_LIFE_S = 0.25
 class Receiver:
     """See the module. ``step`` runs it once; ``post`` and ``push`` are all that other threads may call."""
 
-    def __init__(
-        self, listener: socket.socket, intake: Intake, desk: Desk, allowed_uids: frozenset[int]
-    ) -> None:
+    def __init__(self, listener: socket.socket, intake: Intake, desk: Desk, admission: Admission) -> None:
         self.malformed = 0
         self.refused = 0
         self._intake = intake
         self._desk = desk
-        self._allowed_uids = allowed_uids
+        self._admission = admission
         self._peers: set[Peer] = set()
         self._conversation = Conversation(intake, desk, self)
         self._posted: deque[Callable[[], None]] = deque()
@@ -139,6 +138,15 @@ class Receiver:
             if (peer := self._conversation.worker(session)) is not None:
                 peer.tell(Ack(sequence))
 
+    def reconsider(self, admission: Admission) -> None:
+        """From now on these are admitted; those that are here and are not any more, are dropped."""
+        self._admission = admission
+        for peer in list(self._peers):
+            refused = admission.refusal(peer.credentials(), peer.groups()) is not None
+            if refused or not self._intake.serves(peer.session):
+                self.refused += 1
+                self.drop(peer)
+
     def stop_accepting(self) -> None:
         """No new peers; those that are here go on."""
         self._listener.close()
@@ -184,10 +192,9 @@ class Receiver:
         self._watch(peer)
 
     def _unwelcome(self, peer: Peer) -> str | None:
-        uid = peer.credentials().uid
-        if uid not in self._allowed_uids:
-            say("uid refused", "refused a peer of user id %d, which is not allowed to send", uid)
-            return f"user id {uid} is not allowed to send to this shipper"
+        if (refusal := self._admission.refusal(peer.credentials(), peer.groups())) is not None:
+            say("uid refused", "refused a peer: %s", refusal)
+            return refusal
         if len(self._peers) >= MAX_PEERS:
             say("too many peers", "refused a peer: %d are connected", MAX_PEERS)
             return f"more than {MAX_PEERS} connections"
@@ -208,7 +215,11 @@ class Receiver:
             self.malformed += 1
             say("malformed", "dropped a peer that does not keep to the wire: %s", error)
             alive = False
-        except (SpoolError, RegistryFull) as error:
+        except Unwelcome as error:
+            self.refused += 1
+            say("unwelcome", "refused a worker: %s", error)
+            alive = False
+        except SpoolError as error:
             say("not served", "a peer cannot be served for now: %s", error)
             alive = False
         except Exception as error:  # noqa: BLE001  (one peer must not end the service of all; it comes again)
@@ -264,6 +275,10 @@ class Receiver:
     def is_connected(self, peer: Peer) -> bool:
         """Whether it was not dropped."""
         return peer in self._peers
+
+    def is_master(self, peer: Peer) -> bool:
+        """Whether it may do more than send, ask for status and have the spool delivered."""
+        return self._admission.is_master(peer.credentials())
 
     def status(self) -> dict[str, Any]:
         """What the status document says of peers."""

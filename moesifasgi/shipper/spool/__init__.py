@@ -93,6 +93,25 @@ class DeadLetter:
     reason: str
 
 
+LetterKey = tuple[bytes, int]
+"""Session and sequence: which dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDeadLetter:
+    """A dead letter with whose it is and when it was refused (seconds since the epoch)."""
+
+    letter: DeadLetter
+    lane: Lane
+    refused_at: float
+    number: int
+    """Its place among those that are kept; ascending."""
+
+    @property
+    def key(self) -> LetterKey:
+        return self.letter.session, self.letter.sequence
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """The fate of all items of one chunk: delivered + dead letters + dropped = its items."""
@@ -102,6 +121,18 @@ class Settlement:
     dead_letters: tuple[DeadLetter, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
     """reason → items"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a spool may hold, in bytes."""
+
+    max_bytes: int = 1 << 30
+    """Of the compressed bodies."""
+    min_free_bytes: int = 256 << 20
+    """What the file system keeps free."""
+    quotas: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """Of single applications, by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +153,8 @@ class Usage:
 class Totals:
     """The shipper's counters since the spool was made.
 
-    taken = delivered + spooled + dead_lettered + Σ dropped.
+    taken = delivered + spooled + dead_lettered + Σ dropped. A dead letter that a person retries or discards
+    has that fate instead of its first one.
 
     ``duplicates`` (frames seen again and discarded) and ``gaps`` stand outside the identity.
     """
@@ -198,6 +230,24 @@ class Spool(Protocol):
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         """Remove the rows and count their items' fates, in one transaction. Unknown rows are ignored."""
+
+    def dead_letters(self, limit: int, after: int = 0) -> list[KeptDeadLetter]:
+        """The oldest dead letters with a larger number, at most ``limit``; a damaged one is left out."""
+
+    def dead_letter(self, key: LetterKey) -> KeptDeadLetter | None:
+        """One of them, if it is kept."""
+
+    def retry_dead_letters(self, keys: Sequence[LetterKey]) -> int:
+        """Put these back, as they came but behind all others; returns how many there were.
+
+        For the intake thread. SpoolError: there is no room, nothing was changed.
+        """
+
+    def discard_dead_letters(self, keys: Sequence[LetterKey]) -> int:
+        """Drop these as ``discarded``; returns how many there were."""
+
+    def limit(self, limits: Limits) -> None:
+        """From now on these hold; what is stored already stays. For the intake thread."""
 
     def usage(self) -> Usage: ...
 

@@ -5,22 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from moesifasgi.shipper.compression import compress, decompress
-from moesifasgi.shipper.spool import DeadLetter, Lane
+from moesifasgi.shipper.spool import DeadLetter, KeptDeadLetter, Lane, LetterKey
 from moesifasgi.shipper.spool.ledger import DEAD_LETTER_BYTES, DEAD_LETTERS, Change, Ledger
 from moesifasgi.shipper.spool.rows import seal
 from moesifasgi.wire.frame import MAX_FRAME_BYTES
 
 MAX_DEAD_LETTERS = 10_000
 _COLUMNS = "number, session, sequence, application_id, stream, kind, code, reason, refused_at, seal, payload"
-
-
-@dataclass(frozen=True, slots=True)
-class KeptDeadLetter:
-    """A dead letter with whose it is and when it was refused (seconds since the epoch)."""
-
-    letter: DeadLetter
-    lane: Lane
-    refused_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +51,20 @@ def trim(connection: sqlite3.Connection, bound: Bound, ledger: Ledger, change: C
         _remove(connection, oldest, change)
 
 
-def select(connection: sqlite3.Connection, limit: int) -> list[KeptDeadLetter]:
-    """The oldest ``limit`` dead letters; a damaged one is left out."""
-    query = f"SELECT {_COLUMNS} FROM dead_letters ORDER BY number LIMIT ?"
-    return list(_intact(connection.execute(query, (limit,))))
+def select(connection: sqlite3.Connection, limit: int, after: int = 0) -> list[KeptDeadLetter]:
+    """The oldest dead letters with a larger number, at most ``limit``; a damaged one is left out."""
+    query = f"SELECT {_COLUMNS} FROM dead_letters WHERE number > ? ORDER BY number LIMIT ?"
+    return list(_intact(connection.execute(query, (after, limit))))
 
 
-def discard(connection: sqlite3.Connection, keys: Iterable[tuple[bytes, int]], change: Change) -> int:
-    """Remove those of (session, sequence); returns how many there were."""
+def find(connection: sqlite3.Connection, keys: Iterable[LetterKey]) -> list[KeptDeadLetter]:
+    """Those that are kept and intact."""
+    query = f"SELECT {_COLUMNS} FROM dead_letters WHERE session = ? AND sequence = ?"
+    return [letter for key in keys for letter in _intact(connection.execute(query, key))]
+
+
+def remove(connection: sqlite3.Connection, keys: Iterable[LetterKey], change: Change) -> int:
+    """Remove those that are kept; returns how many there were."""
     removed = 0
     for key in keys:
         found = connection.execute(
@@ -99,9 +96,10 @@ def _count(change: Change, letters: int, size: int) -> None:
 
 
 def _intact(rows: sqlite3.Cursor) -> Iterator[KeptDeadLetter]:
-    for _, session, sequence, application_id, stream, kind, code, reason, refused_at, sealed, payload in rows:
+    for number, session, sequence, application_id, stream, kind, code, reason, *rest in rows:
+        refused_at, sealed, payload = rest
         text = (str(application_id), str(stream), kind, str(code), str(reason))
         if isinstance(payload, bytes) and seal(payload, session, sequence, *text) == sealed:
             content = decompress(payload, MAX_FRAME_BYTES)
             letter = DeadLetter(session, sequence, kind, content, *text[3:])
-            yield KeptDeadLetter(letter, Lane(*text[:2]), refused_at)
+            yield KeptDeadLetter(letter, Lane(*text[:2]), refused_at, number)

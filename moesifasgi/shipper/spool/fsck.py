@@ -47,7 +47,7 @@ class Findings:
 def rows_of(directory: Path) -> int:
     """How many rows there are to examine; 0 where nothing can be read."""
     try:
-        with closing(schema.connect_to_read(_existing(directory))) as connection:
+        with closing(schema.connect_to_read(existing(directory))) as connection:
             (rows,) = connection.execute("SELECT count(*) FROM chunks").fetchone()
     except (sqlite3.Error, SpoolError):
         return 0
@@ -56,8 +56,8 @@ def rows_of(directory: Path) -> int:
 
 def examine(directory: Path, progress: Progress = lambda rows: None) -> Findings:
     """Look at every row. SpoolError: there is no spool, it cannot be read at all, or is a newer version's."""
-    path = _existing(directory)
-    found = Findings(notes=list(_surroundings(path)))
+    path = existing(directory)
+    found = Findings(notes=list(surroundings(directory)))
     try:
         with translated(at_start=True):
             schema.check_version(path)
@@ -75,7 +75,7 @@ def repair(directory: Path) -> tuple[Path | None, int]:
 
     Raises SpoolInUse while a shipper runs.
     """
-    path = _existing(directory)
+    path = existing(directory)
     lock = OwnerLock(directory)
     try:
         with translated():
@@ -84,7 +84,8 @@ def repair(directory: Path) -> tuple[Path | None, int]:
         lock.release()
 
 
-def _existing(directory: Path) -> Path:
+def existing(directory: Path) -> Path:
+    """The spool's file. SpoolError: there is none."""
     path = directory / FILE_NAME
     try:
         mode = path.lstat().st_mode
@@ -95,8 +96,10 @@ def _existing(directory: Path) -> Path:
     return path
 
 
-def _surroundings(path: Path) -> Iterator[str]:
-    for looked_at, right in ((path.parent, 0o700), (path, 0o600)):
+def surroundings(directory: Path) -> Iterator[str]:
+    """What is no damage, but somebody may want to know of a spool's files."""
+    path = directory / FILE_NAME
+    for looked_at, right in ((directory, 0o700), (path, 0o600)):
         mode = stat.S_IMODE(looked_at.stat().st_mode)
         if mode & ~right:
             yield f"{looked_at} has mode {mode:04o}, so others can reach it; expected {right:04o}"

@@ -14,7 +14,10 @@ DUPLICATES, GAPS = "duplicates", "gaps"
 DROPPED = "dropped."
 """Prefix of a counter of dropped items; the reason follows."""
 DEAD_LETTERS, DEAD_LETTER_BYTES = "dead_letters", "dead_letter_bytes"
-"""Dead letters that are kept now; unlike the others these go down as well."""
+"""Dead letters that are kept now; unlike the others these go down as well, and so does DEAD_LETTERED, where a
+person retries or discards one."""
+DISCARDED = "discarded"
+"""The reason under which a dead letter is dropped that nobody wants any more."""
 
 
 @dataclass(slots=True)
@@ -51,6 +54,15 @@ class Change:
         for reason, count in dropped.items():
             self.drop(reason, count)
         self.hold(lane, -events, -size)
+
+    def withdraw(self, letters: int, dead_lettered: int) -> None:
+        """So many dead letters get another fate; ``dead_lettered`` is the counter before this change.
+
+        What a damaged file lost from that counter was not taken by it either.
+        """
+        known = min(letters, dead_lettered)
+        self.counters[DEAD_LETTERED] -= known
+        self.counters[TAKEN] += letters - known
 
     def bytes_of(self, application_id: str) -> int:
         return sum(held.bytes for lane, held in self.lanes.items() if lane.application_id == application_id)

@@ -17,15 +17,20 @@ from moesifasgi.shipper.spool import (
     LAST_ROW,
     Chunk,
     DeadLetter,
+    KeptDeadLetter,
     Lane,
+    LetterKey,
+    Limits,
     Settlement,
     SpoolError,
     StoredChunk,
     Totals,
     Usage,
 )
-from moesifasgi.shipper.spool.dead_letters import MAX_DEAD_LETTERS, Bound, KeptDeadLetter
+from moesifasgi.shipper.spool.dead_letters import MAX_DEAD_LETTERS, Bound
 from moesifasgi.shipper.spool.ledger import (
+    DEAD_LETTERED,
+    DISCARDED,
     DUPLICATES,
     GAPS,
     TAKEN,
@@ -33,7 +38,7 @@ from moesifasgi.shipper.spool.ledger import (
     Ledger,
 )
 from moesifasgi.shipper.spool.room import Room
-from moesifasgi.shipper.spool.rows import ChunkRow, from_row, to_row
+from moesifasgi.shipper.spool.rows import ChunkRow, chunk_of, from_row, to_row
 from moesifasgi.wire.application import Application
 
 
@@ -61,7 +66,7 @@ class MemorySpool:
         self._applications: dict[str, Application] = {}
         self._policies: dict[str, bytes] = {}
         self._dead_letters: dict[tuple[bytes, int], KeptDeadLetter] = {}
-        self._dead_letter_bytes = 0
+        self._dead_letter_bytes = self._letters = 0
 
     def append(
         self, chunks: Sequence[Chunk], sessions: Mapping[bytes, int], *, duplicates: int = 0, gaps: int = 0
@@ -165,7 +170,8 @@ class MemorySpool:
         for letter in letters:
             key = letter.session, letter.sequence
             if key not in self._dead_letters:
-                self._dead_letters[key] = KeptDeadLetter(letter, lane, now)
+                self._letters += 1
+                self._dead_letters[key] = KeptDeadLetter(letter, lane, now, self._letters)
                 self._dead_letter_bytes += len(letter.payload)
         bound = self._dead_letter_bound
         while len(self._dead_letters) > bound.letters or self._dead_letter_bytes > bound.bytes:
@@ -187,19 +193,47 @@ class MemorySpool:
                 dead_letters=len(self._dead_letters),
             )
 
+    def limit(self, limits: Limits) -> None:
+        self._room.max_bytes, self._room.quotas = limits.max_bytes, limits.quotas
+        self._dead_letter_bound = Bound(self._dead_letter_bound.letters, limits.max_bytes // 10)
+
     def totals(self) -> Totals:
         with self._lock:
             return self._ledger.totals()
 
-    def dead_letters(self, limit: int) -> list[KeptDeadLetter]:
-        """The oldest dead letters, at most ``limit``."""
+    def dead_letters(self, limit: int, after: int = 0) -> list[KeptDeadLetter]:
         with self._open():
-            return list(islice(self._dead_letters.values(), limit))
+            return list(islice((kept for kept in self._dead_letters.values() if kept.number > after), limit))
 
-    def discard_dead_letters(self, keys: Iterable[tuple[bytes, int]]) -> int:
-        """Remove the dead letters of these (session, sequence); returns how many there were."""
+    def dead_letter(self, key: LetterKey) -> KeptDeadLetter | None:
         with self._open():
-            return sum(map(self._discard, keys))
+            return self._dead_letters.get(key)
+
+    def retry_dead_letters(self, keys: Sequence[LetterKey]) -> int:
+        now, change = self._clock(), Change()
+        with self._open():
+            letters = [self._dead_letters[key] for key in dict.fromkeys(keys) if key in self._dead_letters]
+            rows = [to_row(chunk_of(each), row, now) for row, each in enumerate(letters, self._last_row + 1)]
+            for row in rows:
+                size = len(row.body)
+                refusal = self._room.refusal(self._ledger, change, row.lane.application_id, size, None)
+                if refusal is not None:
+                    raise SpoolError(f"there is no room for {len(rows)} dead letters: {refusal}")
+                change.hold(row.lane, row.events, size)
+            self._rows.update({row.row: row for row in rows})
+            change.withdraw(sum(map(self._discard, keys)), self._ledger.counters[DEAD_LETTERED])
+            self._ledger.post(change)
+            self._last_row += len(rows)
+        return len(rows)
+
+    def discard_dead_letters(self, keys: Sequence[LetterKey]) -> int:
+        change = Change()
+        with self._open():
+            removed = sum(map(self._discard, keys))
+            change.withdraw(removed, self._ledger.counters[DEAD_LETTERED])
+            change.drop(DISCARDED, removed)
+            self._ledger.post(change)
+        return removed
 
     def close(self) -> None:
         self._closed = True

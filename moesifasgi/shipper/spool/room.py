@@ -2,10 +2,12 @@
 
 The share: as soon as the spool serves more than one application, none may hold more than 80 % of what the
 others leave free. So an application whose uploads are parked stops growing while there is still room, and
-however many are parked, the next one finds some. A single application has the whole spool.
+however many are parked, the next one finds some. A single application has the whole spool, unless it has a
+quota of its own.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from moesifasgi.shipper.spool.ledger import Change, Ledger
@@ -40,10 +42,11 @@ class DiskGauge:
 class Room:
     """Decides for one chunk at a time; knows the books and what the running transaction adds to them."""
 
-    __slots__ = ("_applications", "max_bytes")
+    __slots__ = ("_applications", "max_bytes", "quotas")
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
+        self.quotas: Mapping[str, int] = {}
         self._applications: set[str] = set()
 
     def serve(self, application_id: str) -> None:
@@ -67,6 +70,8 @@ class Room:
             return "spool_full"
         own = ledger.bytes_of(application_id) + change.bytes_of(application_id)
         shared = len(self._applications) > 1
+        if own + size > self.quotas.get(application_id, self.max_bytes):
+            return "quota_full"
         if shared and own + size > SHARE * (self.max_bytes - (held - own)):
             return "quota_full"
         return None

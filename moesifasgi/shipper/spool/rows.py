@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgpack
 
 from moesifasgi.shipper.compression import compress, decompress
-from moesifasgi.shipper.spool import Chunk, Lane, StoredChunk, pack_items, unpack_items
+from moesifasgi.shipper.spool import Chunk, Item, KeptDeadLetter, Lane, StoredChunk, pack_items, unpack_items
 
 
 class DamagedRow(ValueError):
@@ -84,6 +84,12 @@ def is_intact(row: ChunkRow) -> bool:
     """True if body and facts are what was written."""
     facts = (row.row, *row.lane, row.session, row.appended_at, row.events, row.unpacked_bytes, row.sequences)
     return isinstance(row.body, bytes) and seal(row.body, *facts) == row.seal
+
+
+def chunk_of(kept: KeptDeadLetter) -> Chunk:
+    """A dead letter as it came."""
+    letter = kept.letter
+    return Chunk(kept.lane, letter.session, (letter.sequence,), (Item(letter.kind, letter.payload),))
 
 
 def from_row(row: ChunkRow) -> StoredChunk:

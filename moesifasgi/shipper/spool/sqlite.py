@@ -12,7 +12,10 @@ from moesifasgi.shipper.spool import (
     ANY_SIZE,
     LAST_ROW,
     Chunk,
+    KeptDeadLetter,
     Lane,
+    LetterKey,
+    Limits,
     Settlement,
     SpoolError,
     StoredChunk,
@@ -23,9 +26,11 @@ from moesifasgi.shipper.spool import (
     tables,
 )
 from moesifasgi.shipper.spool.database import Database, Transaction
-from moesifasgi.shipper.spool.dead_letters import MAX_DEAD_LETTERS, Bound, KeptDeadLetter
+from moesifasgi.shipper.spool.dead_letters import MAX_DEAD_LETTERS, Bound
 from moesifasgi.shipper.spool.ledger import (
+    DEAD_LETTERED,
     DEAD_LETTERS,
+    DISCARDED,
     DUPLICATES,
     GAPS,
     TAKEN,
@@ -33,7 +38,7 @@ from moesifasgi.shipper.spool.ledger import (
 )
 from moesifasgi.shipper.spool.owner import OwnerLock
 from moesifasgi.shipper.spool.room import DiskGauge, Room
-from moesifasgi.shipper.spool.rows import ChunkRow, DamagedRow, from_row, to_row
+from moesifasgi.shipper.spool.rows import ChunkRow, DamagedRow, chunk_of, from_row, to_row
 from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
 from moesifasgi.wire.application import Application
 
@@ -67,8 +72,12 @@ def open_spool(
     except BaseException:
         lock.release()
         raise
-    letters = Bound(max_dead_letters, max_bytes // 10)
+    letters = Bound(max_dead_letters, _dead_letter_bytes(max_bytes))
     return SqliteSpool(lock, database, Room(max_bytes), DiskGauge(directory), min_free_bytes, letters, clock)
+
+
+def _dead_letter_bytes(max_bytes: int) -> int:
+    return max_bytes // 10
 
 
 def mended(method: Callable[Concatenate["SqliteSpool", P], R]) -> Callable[Concatenate["SqliteSpool", P], R]:
@@ -146,10 +155,14 @@ class SqliteSpool:
         if refusal is not None:
             running.change.drop(refusal, row.events)
             return row.events
+        self._store(running, row)
+        return 0
+
+    def _store(self, running: Transaction, row: ChunkRow) -> None:
+        size = len(row.body)
         tables.insert_chunk(running.connection, running.lane_number(row.lane), row)
         running.change.hold(row.lane, row.events, size)
         self._disk.spend(size)
-        return 0
 
     def _refusal(self, change: Change, lane: Lane, size: int, now: float) -> str | None:
         spare_bytes = self._disk.free_bytes(now) - self._min_free_bytes
@@ -280,22 +293,50 @@ class SqliteSpool:
         with self.database.delivery.turn() as connection:
             return tables.oldest_append(connection)
 
+    def limit(self, limits: Limits) -> None:
+        self._room.max_bytes, self._room.quotas = limits.max_bytes, limits.quotas
+        self._min_free_bytes = limits.min_free_bytes
+        self._dead_letter_bound = Bound(self._dead_letter_bound.letters, _dead_letter_bytes(limits.max_bytes))
+
     def totals(self) -> Totals:
         with self.database.settled_books() as ledger:
             return ledger.totals()
 
     @mended
-    def dead_letters(self, limit: int) -> list[KeptDeadLetter]:
-        """The oldest dead letters, at most ``limit``."""
+    def dead_letters(self, limit: int, after: int = 0) -> list[KeptDeadLetter]:
         with self.database.delivery.turn() as connection:
-            return dead_letters.select(connection, limit)
+            return dead_letters.select(connection, limit, after)
 
     @mended
-    def discard_dead_letters(self, keys: Iterable[tuple[bytes, int]]) -> int:
-        """Remove the dead letters of these (session, sequence); returns how many there were."""
-        keys = list(keys)
+    def dead_letter(self, key: LetterKey) -> KeptDeadLetter | None:
+        with self.database.delivery.turn() as connection:
+            return next(iter(dead_letters.find(connection, [key])), None)
+
+    @mended
+    def retry_dead_letters(self, keys: Sequence[LetterKey]) -> int:
+        now = self._clock()
+        with self.database.transaction(self.database.intake) as running:
+            letters = dead_letters.find(running.connection, dict.fromkeys(keys))
+            rows = [
+                to_row(chunk_of(letter), row, now)
+                for row, letter in enumerate(letters, self.database.last_row + 1)
+            ]
+            running.change.withdraw(len(letters), self.database.ledger.counters[DEAD_LETTERED])
+            dead_letters.remove(running.connection, [letter.key for letter in letters], running.change)
+            for row in rows:
+                if (refusal := self._refusal(running.change, row.lane, len(row.body), now)) is not None:
+                    raise SpoolError(f"there is no room for {len(rows)} dead letters: {refusal}")
+                self._store(running, row)
+        self.database.last_row += len(rows)
+        return len(rows)
+
+    @mended
+    def discard_dead_letters(self, keys: Sequence[LetterKey]) -> int:
         with self.database.transaction(self.database.delivery) as running:
-            return dead_letters.discard(running.connection, keys, running.change)
+            removed = dead_letters.remove(running.connection, keys, running.change)
+            running.change.withdraw(removed, self.database.ledger.counters[DEAD_LETTERED])
+            running.change.drop(DISCARDED, removed)
+        return removed
 
     def close(self) -> None:
         self.database.close()

@@ -1,0 +1,39 @@
+"""``moesif-shipper embedded``: a worker's own shipper. Workers start it, people do not."""
+
+import logging
+import logging.handlers
+from pathlib import Path
+from typing import Any
+
+import click
+
+from moesifasgi.places import LOG_NAME, SOCKET_NAME
+from moesifasgi.shipper.commands.options import PATH
+
+LOG_BYTES = 1_000_000
+
+
+@click.command(hidden=True)
+@click.option("--dir", "directory", type=PATH, required=True)
+@click.option("--linger", "linger_s", type=float, required=True)
+@click.option("--durability", type=click.Choice(["normal", "full"]), required=True)
+@click.option("--spool-max-bytes", type=int, required=True)
+@click.option("--spool-min-free-bytes", type=int, required=True)
+@click.option("--debug", is_flag=True)
+def embedded(
+    directory: Path, debug: bool, spool_max_bytes: int, spool_min_free_bytes: int, **options: Any
+) -> None:
+    """Run as a worker's own shipper; workers start this, people do not."""
+    from moesifasgi.shipper.daemon import Options
+    from moesifasgi.shipper.serving import serve
+    from moesifasgi.shipper.spool import Limits
+    from moesifasgi.shipper.terms import Terms
+
+    handler = logging.handlers.RotatingFileHandler(directory / LOG_NAME, maxBytes=LOG_BYTES, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    package = logging.getLogger("moesifasgi")
+    package.addHandler(handler)
+    package.setLevel(logging.DEBUG if debug else logging.INFO)
+    terms = Terms(limits=Limits(spool_max_bytes, spool_min_free_bytes))
+    socket = directory / SOCKET_NAME
+    serve(Options(directory=directory, socket=socket, embedded=True, terms=terms, **options))

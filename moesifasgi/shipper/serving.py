@@ -1,0 +1,114 @@
+"""From options to a shipper that serves: own the spool, listen, run. Faults become one line for a person."""
+
+import contextlib
+import logging
+import os
+import resource
+import time
+from pathlib import Path
+
+import click
+
+from moesifasgi.shipper import signals
+from moesifasgi.shipper.clock import Clock
+from moesifasgi.shipper.daemon import Daemon, Options
+from moesifasgi.shipper.reloads import Reloads
+from moesifasgi.shipper.spool import SpoolError, SpoolInUse
+from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool
+from moesifasgi.shipper.tool import NoShipper, ask_to_leave
+from moesifasgi.unix_socket import connected
+
+OWNER_WAIT_S = 8.0
+"""How long an embedded shipper waits for one that is just leaving to let go of the spool, and a successor for
+the one before it."""
+logger = logging.getLogger("moesifasgi.shipper")
+
+
+def serve(options: Options, reloads: Reloads | None = None, *, take_over: bool = False) -> None:
+    """Own the spool and serve; exit status 0, also where an embedded shipper finds another one at work."""
+    signals.set_up(options.embedded)
+    if not options.embedded:
+        # What /run holds is gone after a boot; where this is not ours to make, listening says so.
+        with contextlib.suppress(OSError):
+            options.socket.parent.mkdir(mode=0o755, exist_ok=True)
+    os.umask(0o077)
+    _allow_descriptors()
+    try:
+        spool = owned_spool(options, take_over=take_over)
+    except SpoolInUse as error:
+        if options.embedded:
+            return
+        hint = "no shipper answers at {}" if take_over else "--take-over has it leave for this one"
+        raise click.ClickException(f"{error}; {hint.format(options.socket)}") from error
+    except (SpoolError, OSError) as error:
+        raise click.ClickException(f"the spool cannot be used: {error}") from error
+    try:
+        daemon = _listening(options, spool, reloads)
+    except BaseException:
+        spool.close()
+        raise
+    daemon.run()
+
+
+def _listening(options: Options, spool: SqliteSpool, reloads: Reloads | None) -> Daemon:
+    socket = options.socket
+    if not options.embedded and _answers(socket):
+        raise click.ClickException(f"another shipper, with a spool of its own, listens on {socket}")
+    try:
+        return Daemon(options, spool, reloads)
+    except OSError as error:
+        hint = "" if socket.parent.is_dir() else f"; expected the directory {socket.parent}"
+        raise click.ClickException(f"cannot listen on {socket}: {error.strerror or error}{hint}") from error
+
+
+def _allow_descriptors() -> None:
+    """As many as the system grants: the usual soft limit is about what the peers alone may hold."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems grant less than their hard limit says.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
+    """The spool, owned; an embedded shipper waits for one that is just leaving, a successor has it leave."""
+    clock = Clock()
+    # One that is leaving already may go on delivering until its drain is over.
+    patience_s = OWNER_WAIT_S + (options.terms.drain_s if take_over else 0.0)
+    deadline = time.monotonic() + (patience_s if options.embedded or take_over else 0.0)
+    while True:
+        try:
+            return open_spool(
+                options.directory,
+                max_bytes=options.terms.limits.max_bytes,
+                min_free_bytes=options.terms.limits.min_free_bytes,
+                durability=options.durability,
+                clock=clock.cautious_wall,
+            )
+        except SpoolInUse:
+            if time.monotonic() >= deadline:
+                raise
+            if take_over:
+                _have_it_leave(options.socket)
+            elif _answers(options.socket):
+                raise
+            time.sleep(0.05)
+
+
+def _have_it_leave(path: Path) -> None:
+    """Ask the shipper that serves now; one that is leaving already does not listen any more."""
+    if not path.exists():
+        return
+    try:
+        logger.info("shipper %d leaves for this one", ask_to_leave(path))
+    except NoShipper as error:
+        if path.exists():
+            raise click.ClickException(f"cannot take over: {error}") from error
+
+
+def _answers(path: Path) -> bool:
+    """Whether a shipper listens there."""
+    try:
+        connected(path, 1.0).close()
+    except OSError:
+        return False
+    return True
