@@ -35,6 +35,8 @@ from moesifasgi.shipper.terms import Terms
 from moesifasgi.shipper.uploader import Uploader
 from moesifasgi.unix_socket import listening, open_to
 
+LEAVING_S = 10.0
+"""Longest time for all of leaving but the delivery: reading out, settling, closing."""
 STEP_S = 0.25
 """How often the loop looks at its own affairs, beside those of its peers."""
 SESSION_KEPT_S = 86_400.0
@@ -133,7 +135,7 @@ class Daemon:
             logger.info("shipper %d serves %s", os.getpid(), self._options.socket)
             self._supervision.ready()
             self._serve()
-            self._supervision.stopping()
+            self._supervision.stopping(self._options.drain_s + LEAVING_S)
             self._leave()
             self._supervision.close()
             logger.info("shipper %d leaves", os.getpid())

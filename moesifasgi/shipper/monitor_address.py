@@ -1,7 +1,7 @@
 """Where monitors may ask: on this host only. Pure.
 
-Figures are no great secret, but nobody should have to guard them: whoever wants them from afar puts a proxy of
-theirs before this address.
+Figures are no great secret, but nobody should have to guard them: whoever wants them from afar puts a proxy
+before this address.
 """
 
 from dataclasses import dataclass

@@ -35,6 +35,11 @@ class Resolver:
         if question.fault is not None:
             raise question.fault
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether an answer is awaited."""
+        return bool(self._asking)
+
     def _question(self, host: str, port: int) -> "_Question":
         with self._lock:
             found = self._asking.get((host, port))

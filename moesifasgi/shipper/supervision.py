@@ -64,8 +64,9 @@ class Supervision:
         """How the shipper is, for whoever asks the service manager."""
         self._manager.say(summary(document))
 
-    def stopping(self) -> None:
-        self._manager.stopping()
+    def stopping(self, within_s: float) -> None:
+        """It has begun to leave, and needs so long at most."""
+        self._manager.stopping(within_s)
 
     def close(self) -> None:
         """May be called twice."""

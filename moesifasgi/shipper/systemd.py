@@ -5,6 +5,7 @@ started this process, nothing is said and nothing is inherited.
 """
 
 import contextlib
+import logging
 import os
 import socket
 import time
@@ -16,6 +17,8 @@ FIRST_DESCRIPTOR = 3
 PATIENCE_S = 1.0
 """How long a message may wait for a service manager that does not read."""
 _OWN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+_JOURNAL_LEVELS = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 
 
 class Manager:
@@ -50,8 +53,9 @@ class Manager:
         """It reads its configuration anew; ``ready`` ends that."""
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def stopping(self) -> None:
-        self._tell("STOPPING=1")
+    def stopping(self, within_s: float) -> None:
+        """It has begun to leave, and needs so long at most, whatever the unit says."""
+        self._tell(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(within_s * 1e6)}")
 
     def alive(self) -> None:
         """Feed the watchdog."""
@@ -95,6 +99,20 @@ def inherited_listener(environ: Mapping[str, str], pid: int) -> socket.socket | 
     inherited.setblocking(False)
     inherited.set_inheritable(False)
     return inherited
+
+
+class JournalFormatter(logging.Formatter):
+    """Lines that carry their level, as sd-daemon(3) has it, so that journald can tell them apart."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = next(number for least, number in _JOURNAL_LEVELS if record.levelno >= least)
+        return "\n".join(f"<{level}>{line}" for line in super().format(record).splitlines())
+
+
+def is_journal(environ: Mapping[str, str], descriptor: int) -> bool:
+    """Whether what is written there goes to journald: JOURNAL_STREAM names the device and inode of it."""
+    found = os.fstat(descriptor)
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def forget(environ: MutableMapping[str, str]) -> None:
