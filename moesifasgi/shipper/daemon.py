@@ -135,7 +135,7 @@ class Daemon:
             logger.info("shipper %d serves %s", os.getpid(), self._options.socket)
             self._supervision.ready()
             self._serve()
-            self._supervision.stopping(self._options.drain_s + LEAVING_S)
+            self._supervision.stopping(self._terms.drain_s + LEAVING_S)
             self._leave()
             self._supervision.close()
             logger.info("shipper %d leaves", os.getpid())

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping, MutableMapping
-from typing import Self
+from typing import Self, TextIO
 
 FIRST_DESCRIPTOR = 3
 """Where inherited sockets begin, by sd_listen_fds(3)."""
@@ -109,10 +109,12 @@ class JournalFormatter(logging.Formatter):
         return "\n".join(f"<{level}>{line}" for line in super().format(record).splitlines())
 
 
-def is_journal(environ: Mapping[str, str], descriptor: int) -> bool:
+def is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
     """Whether what is written there goes to journald: JOURNAL_STREAM names the device and inode of it."""
-    found = os.fstat(descriptor)
-    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+    if not (named := environ.get("JOURNAL_STREAM")):
+        return False
+    found = os.fstat(stream.fileno())
+    return named == f"{found.st_dev}:{found.st_ino}"
 
 
 def forget(environ: MutableMapping[str, str]) -> None:

@@ -51,7 +51,7 @@ def _log(level: str) -> None:
     from moesifasgi.shipper.systemd import JournalFormatter, is_journal
 
     handler = logging.StreamHandler()
-    journal = is_journal(os.environ, sys.stderr.fileno())
+    journal = is_journal(os.environ, sys.stderr)
     handler.setFormatter(JournalFormatter(JOURNAL_FORMAT) if journal else logging.Formatter(LOG_FORMAT))
     logging.basicConfig(level=level, handlers=[handler])
 
