@@ -158,7 +158,7 @@ class Daemon:
         policies = policies_of(self._remote_config.status(), self._receiver.reports())
         uptime_s = time.monotonic() - self._started_at
         delivery = self._delivery.status()
-        delivery["reasons"] += self._receiver.reasons
+        delivery["reasons"] += [*self._receiver.reasons, *self._supervision.reasons]
         found = document(self._spool, delivery, policies, uptime_s)
         if self._reloads is not None:
             found["notes"] += self._reloads.notes

@@ -44,8 +44,6 @@ MAX_TURN_S = 5.0
 SPOOL_REST_S = 1.0
 """After the spool failed, and after a fault of our own, nothing is tried for so long."""
 LASTING_INTERVAL_S = 3600.0
-STALLED_S = 30.0
-"""No turn of the coordinator for so long is a fault: nothing that it does takes more than a second or two."""
 LEAVING = "the shipper is leaving"
 logger = logging.getLogger("moesifasgi.shipper")
 
@@ -102,7 +100,7 @@ class Delivery:
         self._attempts = 0
         """To upload, or to work on the spool in vain, that have come to an end."""
         self._due_at = float("inf")
-        """When the coordinator means to take its next turn with something to do."""
+        """When the coordinator means to do something next; past while it is at it."""
         self._dead_letters: Counter[str] = Counter()
         self._spool_rest_until = float("-inf")
         self._spool_fault = self._fault = ""
@@ -180,14 +178,10 @@ class Delivery:
     def status(self) -> dict[str, Any]:
         """``applications`` by their ids, ``reasons`` why events do not arrive, and totals of uploads."""
         lanes, now = list(self._lanes.values()), self._clock.monotonic()
-        found = status_of(lanes, self._uploader.traffic, now, list(self._reasons(now)))
+        found = status_of(lanes, self._uploader.traffic, now, list(self._reasons()))
         return {**found, "dead_letters": dict(self._dead_letters)}
 
-    def _reasons(self, now: float) -> Iterator[Reason]:
-        if (silent_s := now - self._heartbeat) > STALLED_S:
-            yield Reason(f"the delivery loop is silent for {silent_s:.0f} s", Advice.BEGINS_AFRESH)
-        if (oldest_s := now - min(self._under_way, default=now)) > STALLED_S:
-            yield Reason(f"an upload hangs for {oldest_s:.0f} s", Advice.BEGINS_AFRESH)
+    def _reasons(self) -> Iterator[Reason]:
         if self._spool_fault:
             yield Reason(f"the spool fails: {self._spool_fault}", Advice.DISK)
         if self._fault:
@@ -212,7 +206,8 @@ class Delivery:
         while not self._may_leave():
             try:
                 self._receive(self._wait_s())
-                self._turn(self._clock.monotonic())
+                self._due_at = now = self._clock.monotonic()
+                self._turn(now)
             except Exception as error:  # the one boundary: a fault here must not end delivery
                 self._fault = type(error).__name__
                 self._quiet.say("fault", "fault in the delivery loop", level=logging.ERROR)

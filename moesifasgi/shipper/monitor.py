@@ -20,7 +20,7 @@ from moesifasgi.unix_socket import listening
 
 MAX_CALLERS = 8
 """Connections at once; one more is closed unanswered."""
-CALLER_S = 3.0
+CALLER_S = 2.5
 """From accepting a connection to its end."""
 POLL_S = 0.1
 """How soon the server sees that it is to end."""

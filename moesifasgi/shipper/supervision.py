@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from moesifasgi.shipper.health import duration
+from moesifasgi.shipper.health import Reason, duration
 from moesifasgi.shipper.monitor_address import MonitorAddress
 from moesifasgi.shipper.systemd import Manager, forget, inherited_listener
 from moesifasgi.shipper.uploader import OnUpload
@@ -45,6 +45,11 @@ class Supervision:
     def observe(self) -> OnUpload | None:
         """Wants to hear of each upload; None: nobody asks for metrics."""
         return self._metrics.observe if self._metrics is not None else None
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """Why this shipper will be started afresh; empty if it will not."""
+        return self._watchdog.reasons if self._watchdog is not None else []
 
     def start(self, loops: Mapping[str, Look], ask: "Ask") -> None:
         """Begin to look at the loops, and to answer monitors by what ``ask`` says."""

@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+from moesifasgi.shipper.health import Advice, Reason
 from moesifasgi.shipper.liveness import STANDSTILL_S, Liveness, Pulse
 from moesifasgi.shipper.systemd import Manager
 
-LOOK_S = 1.0
-"""Between two looks. systemd is told every time, so its own limit may be as short as a few seconds."""
+LOOK_S = 0.5
+"""Between two looks. systemd is told every time, so its limit may be as short as a few seconds."""
+TOLD_SHARE = 0.85
+"""Of the standstill that ends a shipper: then status says so. The longest upload takes less."""
 EXIT_STANDSTILL = 70
 """Exit status of a shipper that ended itself: EX_SOFTWARE of sysexits.h."""
 logger = logging.getLogger("moesifasgi.shipper")
@@ -46,7 +49,16 @@ class Watchdog:
         self._end = end or end_process
         self._closed = threading.Event()
         self._told = False
+        self._worst = (0.0, "")
         self._thread = threading.Thread(target=self._run, name="moesif-watchdog", daemon=True)
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """A standstill, as soon as it is one; for status, from any thread."""
+        silent_s, name = self._worst
+        if silent_s < TOLD_SHARE * self._standstill_s:
+            return []
+        return [Reason(f"{name} stands still for {silent_s:.0f} s", Advice.BEGINS_AFRESH)]
 
     def start(self) -> None:
         if self._manager.watchdog_s is not None:
@@ -64,7 +76,8 @@ class Watchdog:
 
     def look(self, now: float) -> None:
         """Once; public for tests of the decision without its thread."""
-        silent_s, name = max((live.look(look(), now), name) for name, look, live in self._loops)
+        self._worst = max((live.look(look(), now), name) for name, look, live in self._loops)
+        silent_s, name = self._worst
         if silent_s < self._standstill_s:
             self._told = False
             self._manager.alive()

@@ -124,6 +124,7 @@ def _enclose(writable: Path) -> None:
 
     Of a place that is hidden, this Python, these scripts and the shipper's directory are shown.
     """
+    os.umask(0o022)
     kept = [path for path in (Path(sys.base_prefix), ROOT, writable) if _is_hidden(path)]
     with tempfile.TemporaryDirectory(dir="/var/tmp") as aside:
         places = [Path(aside, str(number)) for number in range(len(kept))]

@@ -74,10 +74,14 @@ class ServiceManager:
 
     @contextmanager
     def service(
-        self, *options: str, environ: Mapping[str, str] | None = None, command: tuple[str, ...] = ()
+        self,
+        *options: str,
+        environ: Mapping[str, str] | None = None,
+        command: tuple[str, ...] = (),
+        module: str = "moesifasgi.shipper",
     ) -> Iterator["subprocess.Popen[bytes]"]:
         """``moesif-shipper run`` until the block ends. ``command`` stands before the interpreter's."""
-        argv = [*command, sys.executable, "-P", "-m", "moesifasgi.shipper", "run"]
+        argv = [*command, sys.executable, "-P", "-m", module, "run"]
         argv += [f"--spool-dir={self.directory}", f"--socket={self.path}", *options]
         with (self.directory / LOG_NAME).open("ab") as log:
             popen = self._start(argv, {**os.environ, **self._environ(), **(environ or {})}, log.fileno())
@@ -89,7 +93,10 @@ class ServiceManager:
 
     def await_ready(self, after: int = 0) -> None:
         """Until READY=1 was told, behind so many messages."""
-        eventually(lambda: self.count("READY=1", after), READY_IN_S, f"it is ready: {self.log()}")
+        try:
+            eventually(lambda: self.count("READY=1", after), READY_IN_S, "it is ready")
+        except AssertionError as error:
+            raise AssertionError(self.log()) from error
 
     def count(self, line: str, after: int = 0) -> int:
         """How often that was told, behind so many messages."""
