@@ -3,7 +3,7 @@
     python -m benchmarks.subjects.intake ours|floor DIRECTORY
 
 The floor does what must be done to keep the same frames and nothing else: compress a chunk, take its
-checksum, insert a row, commit every few chunks. Nobody could ship it: it knows no peer, no session and no bound.
+checksum, insert a row, commit every few chunks. Nobody could ship it: it knows no peer, session or bound.
 """
 
 import sqlite3
