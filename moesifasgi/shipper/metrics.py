@@ -18,6 +18,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "moesif_shipper"
 UPLOAD_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """From a collector next door to the total deadline of an upload."""
+DROP_REASONS = ("spool_full", "quota_full", "damaged", "expired")
+"""Those that are always there; others come with their first event."""
 
 Document = Mapping[str, Any]
 
@@ -76,7 +78,9 @@ def _of_events(document: Document) -> Iterator[Metric]:
     yield _counter("events_delivered", "Events that the collector has.", counters["delivered"])
     yield _counter("events_duplicates", "Events offered again after a lost word.", counters["duplicates"])
     dropped = "Events given up, by reason."
-    yield _counters("events_dropped", dropped, "reason", counters["dropped"])
+    # From 0 on, so that the first drop of a kind is an increase that an alert can see.
+    counts = dict.fromkeys(DROP_REASONS, 0) | dict(counters["dropped"])
+    yield _counters("events_dropped", dropped, "reason", counts)
     letters = "Events that the collector refused for good, by its answer, since this process began."
     yield _counters("dead_letters", letters, "code", document["upload"]["dead_letters"])
 
