@@ -1,20 +1,17 @@
-"""Programs that some tests need and a machine may lack: CI has them all."""
+"""Programs that some tests need and a machine may lack."""
 
 import os
 import shutil
 
-import pytest
+from lab.requirement import require
 
 
 def needed(*names: str) -> None:
-    """Skip the test with the reason where one of these programs is missing; fail it where CI is set."""
+    """Skip the test where one of these programs is missing, or fail it in CI."""
     missing = [name for name in names if shutil.which(name) is None]
-    if missing:
-        unavailable(f"not installed: {', '.join(missing)}")
+    require(f"not installed: {', '.join(missing)}" if missing else None)
 
 
-def unavailable(reason: str) -> None:
-    """The test cannot run here: skipped, but in CI, which has to be able to."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+def needs_root(reason: str) -> None:
+    """The same where we are not root; ``reason`` is a sentence about root."""
+    require(reason if os.geteuid() else None)

@@ -25,7 +25,7 @@ from lab.servers import Server, running
 from lab.service_manager import ServiceManager
 from lab.shipper_process import RING_BYTES, RING_EVENTS, feed
 from lab.tenants import tenants
-from lab.tools import needed, unavailable
+from lab.tools import needed, needs_root
 
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
@@ -171,8 +171,7 @@ def test_an_embedded_shipper_whose_uploads_hang_ends_itself_and_its_worker_start
 def test_no_outage_restarts_a_shipper(short_dir):
     """Nobody listens, no name is resolved, all is refused or asks for patience, and the collector hangs."""
     needed("unshare")
-    if os.geteuid():
-        unavailable("only root can give a process its own name server")
+    needs_root("only root can give a process its own name server")
     names = ["refused", "unresolved", "unauthorised", "overloaded"]
     with ExitStack() as stack:
         found = stack.enter_context(tenants([*names, "hanging"]))

@@ -10,7 +10,7 @@ from lab.monitor_client import ask
 from lab.processes import eventually
 from lab.service_manager import ServiceManager
 from lab.shipper_process import feed
-from lab.tools import needed, unavailable
+from lab.tools import needed, needs_root
 
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
@@ -27,8 +27,7 @@ EVENTS = 300
 def confined(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     """The command before the shipper's."""
     needed("unshare", "setpriv", "systemd-analyze")
-    if os.geteuid():
-        unavailable("only root can confine a process as systemd does")
+    needs_root("only root can confine a process as systemd does")
     os.chown(short_dir, USER_ID, USER_ID)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "scripts"))
     return tuple(enclosed(UNIT, short_dir, USER_ID, []))

@@ -1,6 +1,5 @@
 """The files for systemd, judged by systemd's own tools as they are installed."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
-from lab.tools import needed, unavailable
+from lab.tools import needed, needs_root
 
 from moesifasgi.shipper.configuration.key import keys_of
 from moesifasgi.shipper.configuration.values import Configuration
@@ -125,8 +124,7 @@ def test_the_directory_of_credentials_is_closed_and_is_the_one_that_the_unit_loa
 
 def test_the_user_and_the_directories_can_be_made(installed):
     needed("systemd-sysusers", "systemd-tmpfiles")
-    if os.geteuid():
-        unavailable("only root makes users")
+    needs_root("only root makes users")
     made = ["systemd-sysusers", f"--root={installed}"]
     subprocess.run(made, check=True, capture_output=True)
     assert re.search(r"^moesif:x:.*:/usr/sbin/nologin$", (installed / "etc/passwd").read_text("utf-8"), re.M)
