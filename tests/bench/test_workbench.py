@@ -82,7 +82,7 @@ def test_the_sizes_follow_from_the_rows():
             row("P13", "time to deliver 1,000 of a backlog", 125.0),
         ]
     )
-    assert "| 1,000 | 5.0% of a core | 38 MB idle, 51 MB at full speed, 52 MB over" in table
-    assert "| 720 MB | 1.5 h |" in table
+    assert "| 1,000 | 5.0% of a core | 720 MB | 1.5 h |" in table
+    assert "Memory: 38 MB idle, 51 MB at full speed, 52 MB with a backlog." in table
     assert "about 20,000 events a second" in table
     assert "about 8,000 a second" in table
