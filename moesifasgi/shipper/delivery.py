@@ -172,7 +172,7 @@ class Delivery:
         now = self._clock.monotonic()
         # A loop that lives takes up news within a turn.
         forgotten = self._news.is_set() and now - self._heartbeat > 2 * MAX_TURN_S
-        is_due = bool(self._under_way) or forgotten or now >= self._due_at
+        is_due = bool(self._under_way or self._fault) or forgotten or now >= self._due_at
         return Pulse(self._attempts, is_due, min(self._under_way, default=None))
 
     def status(self) -> dict[str, Any]:
