@@ -50,7 +50,7 @@ class Times:
     """From the fault until status says so, and until it is started afresh."""
 
 
-FAST = Times(standstill_s=2.0, watchdog_s=1.5, outage_s=8.5, within_s=30.0)
+FAST = Times(standstill_s=1.5, watchdog_s=1.0, outage_s=8.5, within_s=30.0)
 REAL = Times(standstill_s=STANDSTILL_S, watchdog_s=20.0, outage_s=180.0, within_s=60.0)
 TIMES = FAST if count_of(1) == 1 else REAL
 TOLD_STANDSTILL_S = max(4.0, TIMES.standstill_s)

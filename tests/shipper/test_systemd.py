@@ -44,6 +44,10 @@ def test_a_service_says_when_it_serves_that_it_lives_how_it_is_and_when_it_leave
         eventually(lambda: manager.count("WATCHDOG=1") >= 2, 10.0, "the watchdog is fed")
         said = "STATUS=healthy (0 workers, 0 events in the spool)"
         eventually(lambda: manager.count(said), 10.0, "it says how it is")
+        shipper.send_signal(signal.SIGHUP)
+        eventually(lambda: manager.count("READY=1") == 2, 10.0, "it has read its configuration again")
+        (reloading,) = (told.lines for told in manager.told if "RELOADING=1" in told.lines)
+        assert reloading[1].startswith("MONOTONIC_USEC=")
         shipper.terminate()
         assert shipper.wait(15.0) == 0
         leaving = next(told for told in manager.told if "STOPPING=1" in told.lines)
