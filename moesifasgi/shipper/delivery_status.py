@@ -27,7 +27,9 @@ def status_of(
     return {
         **_total(list(applications.values())),
         "applications": applications,
-        "patience_seconds": max((state.application.batch_timeout_s for state in lanes), default=0.0),
+        "patience_seconds": max(
+            (state.application.batch_timeout_s for state in lanes if not state.idle), default=0.0
+        ),
         "reasons": [*reasons, *map(_reason, failing)],
     }
 

@@ -185,7 +185,8 @@ class _Watched(HTTPConnection):
         """As connecting would, but within the time that connecting has."""
         timeout_s = self.timeout if isinstance(self.timeout, (int, float)) else CONNECT_S
         try:
-            _resolver.require(self.host, self.port, timeout_s)
+            # A dot at the end, which makes a name whole, is in this one only.
+            _resolver.require(self._dns_host, self.port, timeout_s)
         except Unresolved as error:
             raise ConnectTimeoutError(self, str(error)) from error
         except socket.gaierror as error:

@@ -31,7 +31,7 @@ FILTER = "--filter"
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 _EQUAL = 4
-_PR_SET_MDWE, _PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
+_PR_SET_MDWE, _PR_GET_MDWE, _PR_MDWE_REFUSE_EXEC_GAIN = 65, 66, 1
 _FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
 
 
@@ -107,6 +107,15 @@ class Filter:
         rule = self._library.seccomp_rule_add_array
         if rule(self._context, ctypes.c_uint32(action), number, len(comparisons), array):
             raise OSError(f"no seccomp rule for system call {number}")
+
+
+def missing() -> str | None:
+    """Why nothing can be confined here; None if it can."""
+    if os.geteuid():
+        return "only root can confine a process as systemd does"
+    if ctypes.CDLL(None).prctl(_PR_GET_MDWE, 0, 0, 0, 0) < 0:
+        return "the kernel cannot refuse memory that is writable and executable (Linux 6.3)"
+    return None
 
 
 def enclosed(unit: Path, writable: Path, user_id: int, command: list[str]) -> list[str]:

@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from lab.confined import APPLIED, allowed_calls, enclosed, settings_of
+from lab.confined import APPLIED, allowed_calls, enclosed, missing, settings_of
 from lab.corpus import orders
 from lab.monitor_client import ask
 from lab.processes import eventually
+from lab.requirement import require
 from lab.service_manager import ServiceManager
 from lab.shipper_process import feed
-from lab.tools import needed, needs_root
+from lab.tools import needed
 
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
@@ -27,7 +28,7 @@ EVENTS = 300
 def confined(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     """The command before the shipper's."""
     needed("unshare", "setpriv", "systemd-analyze")
-    needs_root("only root can confine a process as systemd does")
+    require(missing())
     os.chown(short_dir, USER_ID, USER_ID)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "scripts"))
     return tuple(enclosed(UNIT, short_dir, USER_ID, []))
