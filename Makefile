@@ -9,10 +9,17 @@ OLDEST := .venv-oldest
 OLDEST_STAMP := $(OLDEST)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos fmt
+.PHONY: help demo test check bench chaos fmt install-systemd uninstall-systemd
+
+# For install-systemd: where the command moesif-shipper is, and where systemd looks for what an administrator adds.
+DESTDIR ?=
+BINDIR ?= /opt/moesif/bin
+SYSCONFDIR ?= /etc
+UNITS := moesif-shipper.service moesif-shipper.socket
+TO := $(DESTDIR)$(SYSCONFDIR)
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## application, traffic, shipper and a local collector; succeeds if the numbers agree
 	@$(BIN)/python scripts/demo.py
@@ -35,6 +42,22 @@ chaos: $(STAMP) ## the fault campaign with its full counts; takes minutes to hou
 fmt: $(STAMP) ## format the code, and repair what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+install-systemd: ## the shipper as a service of systemd; DESTDIR=, BINDIR= (where moesif-shipper is)
+	@install -d $(TO)/systemd/system $(TO)/sysusers.d $(TO)/tmpfiles.d $(TO)/moesif
+	@install -d -m 0700 $(TO)/moesif/credentials
+	@sed 's#/opt/moesif/bin/#$(BINDIR)/#' scripts/systemd/moesif-shipper.service > $(TO)/systemd/system/moesif-shipper.service
+	@chmod 0644 $(TO)/systemd/system/moesif-shipper.service
+	@install -m 0644 scripts/systemd/moesif-shipper.socket $(TO)/systemd/system/
+	@install -m 0644 scripts/systemd/moesif.sysusers.conf $(TO)/sysusers.d/moesif.conf
+	@install -m 0644 scripts/systemd/moesif.tmpfiles.conf $(TO)/tmpfiles.d/moesif.conf
+	@test -e $(TO)/moesif/shipper.toml || install -m 0640 scripts/systemd/shipper.toml $(TO)/moesif/
+	@echo "now: systemd-sysusers && systemd-tmpfiles --create moesif.conf && systemctl daemon-reload"
+	@echo "     systemctl enable --now $(UNITS)"
+
+uninstall-systemd: ## takes these files away; configuration, credentials and spool stay
+	@rm -f $(addprefix $(TO)/systemd/system/,$(UNITS)) $(TO)/sysusers.d/moesif.conf $(TO)/tmpfiles.d/moesif.conf
+	@echo "now: systemctl daemon-reload; what stays: $(TO)/moesif, $(DESTDIR)/var/lib/moesif and the user moesif"
 
 $(STAMP): setup.py
 	@echo "setting up $(VENV) ..."

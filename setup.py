@@ -74,6 +74,7 @@ setup(
             "granian>=2.3",
             "httpx[http2]>=0.27",
             "hypercorn>=0.17",
+            "pyyaml>=6.0",
             "setuptools>=70.1",
             "zstandard>=0.22",
         ],

@@ -24,6 +24,7 @@ from campaigns import (
     t14_stop_with_backlog,
     t15_reloads,
     t16_clock_jumps,
+    t17_standstill,
     t18_conservation,
     t20_power_loss,
 )
@@ -39,6 +40,7 @@ CAMPAIGNS: Mapping[str, ModuleType] = {
     "T14": t14_stop_with_backlog,
     "T15": t15_reloads,
     "T16": t16_clock_jumps,
+    "T17": t17_standstill,
     "T18": t18_conservation,
     "T20": t20_power_loss,
     "D1": d1_one_daemon,

@@ -2,7 +2,7 @@
 
 README's table of settings, docs/what-is-recorded.md, and the shipper's example file docs/shipper.toml.
 
-``bench.py --readme`` writes its own table.
+``bench.py --readme`` writes its own tables: of figures, and of sizes in docs/operations.md.
 
 python scripts/readme.py
 """
@@ -15,18 +15,19 @@ from moesifasgi.shipper.configuration.example import example
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "docs" / "shipper.toml"
+OPERATIONS = ROOT / "docs" / "operations.md"
 WHAT_IS_RECORDED = ROOT / "docs" / "what-is-recorded.md"
 
 
-def replace_section(name: str, text: str) -> None:
-    """Put ``text`` between ``<!-- name -->`` and ``<!-- /name -->``. ValueError where README has neither."""
+def replace_section(name: str, text: str, page: Path = README) -> None:
+    """Put ``text`` between ``<!-- name -->`` and ``<!-- /name -->``. ValueError where they are missing."""
     opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-    content = README.read_text("utf-8")
+    content = page.read_text("utf-8")
     before, found, rest = content.partition(opening)
     _, found_end, after = rest.partition(closing)
     if not found or not found_end:
-        raise ValueError(f"README has no section {opening} … {closing}")
-    README.write_text(f"{before}{opening}\n{text}\n{closing}{after}", "utf-8")
+        raise ValueError(f"{page.name} has no section {opening} … {closing}")
+    page.write_text(f"{before}{opening}\n{text}\n{closing}{after}", "utf-8")
 
 
 if __name__ == "__main__":

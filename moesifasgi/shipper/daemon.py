@@ -7,6 +7,7 @@ upload until the deadline → close. What is not delivered by then stays in the 
 import contextlib
 import logging
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from moesifasgi.shipper.adoption import adopt
 from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.delivery import Delivery
 from moesifasgi.shipper.intake import Intake
+from moesifasgi.shipper.liveness import STANDSTILL_S, Pulse
+from moesifasgi.shipper.monitor_address import MonitorAddress
 from moesifasgi.shipper.presence import Presence
 from moesifasgi.shipper.receiver.unix import Receiver
 from moesifasgi.shipper.registry import Registry
@@ -27,10 +30,13 @@ from moesifasgi.shipper.remote_config import RemoteConfig
 from moesifasgi.shipper.signals import heeded
 from moesifasgi.shipper.spool import Spool, SpoolError
 from moesifasgi.shipper.status import document, policies_of
+from moesifasgi.shipper.supervision import Supervision
 from moesifasgi.shipper.terms import Terms
 from moesifasgi.shipper.uploader import Uploader
 from moesifasgi.unix_socket import listening, open_to
 
+LEAVING_S = 10.0
+"""Longest time for all of leaving but the delivery: reading out, settling, closing."""
 STEP_S = 0.25
 """How often the loop looks at its own affairs, beside those of its peers."""
 SESSION_KEPT_S = 86_400.0
@@ -42,6 +48,10 @@ CUT_OFF_S = 0.5
 """Longest wait for the remote configuration to end; its requests are cut off."""
 HAND_OVER_S = 2.0
 """Longest wait for uploads under way where another shipper takes over; what is cut off is uploaded again."""
+TELL_EVERY_S = 5.0
+"""How often the service manager is told how things are."""
+ASK_S = 2.0
+"""How long a monitor waits for the loop to answer."""
 READ_OUT_S = 2.0
 """Longest time for reading what workers have sent before leaving."""
 
@@ -59,6 +69,10 @@ class Options:
     durability: Literal["normal", "full"] = "full"
     terms: Terms = field(default_factory=Terms)
     """Those that it begins with."""
+    metrics: MonitorAddress | None = None
+    """Where monitors may ask; None: nowhere."""
+    standstill_s: float = STANDSTILL_S
+    """Without any progress for so long, though there is work, it is started afresh."""
 
     @classmethod
     def of(cls, configuration: Configuration) -> Self:
@@ -69,6 +83,8 @@ class Options:
             embedded=False,
             durability=configuration.durability.value,
             terms=Terms.of(configuration),
+            metrics=configuration.metrics,
+            standstill_s=configuration.standstill_timeout_s,
         )
 
 
@@ -88,15 +104,22 @@ class Daemon:
         self._registry = Registry(spool, terms.overrides)
         self._remote_config = RemoteConfig(spool, self._push)
         self._registry.watch(self._remote_config.learned, self._forget_application)
-        self._uploader = Uploader(on_tags=self._remote_config.tags_named, may_write_files=options.embedded)
+        self._supervision = Supervision(options.metrics, options.standstill_s)
+        self._uploader = Uploader(
+            on_tags=self._remote_config.tags_named,
+            on_upload=self._supervision.observe,
+            may_write_files=options.embedded,
+        )
         self._delivery = Delivery(spool, self._registry, self._uploader)
         self._delivery.reconsider(terms.overrides.paces)
         self._spool.limit(terms.limits)
-        self._leaving = 0
+        self._leaving = self._rounds = 0
         self._handing_over = self._reload_asked = False
-        self._forget_at = 0.0
+        self._forget_at = self._tell_at = 0.0
         self._flushing = threading.Event()
-        listener = listening(options.socket, terms.socket_mode, terms.socket_gid)
+        listener = self._supervision.listener or listening(
+            options.socket, terms.socket_mode, terms.socket_gid
+        )
         self._intake = Intake(spool, self._registry)
         self._receiver = Receiver(listener, self._intake, self, terms.admission)
 
@@ -106,9 +129,15 @@ class Daemon:
         with heeded(self._receiver.wakeup, self._ask_to_leave, reload):
             self._delivery.start()
             self._remote_config.start()
+            self._supervision.start(
+                {"intake": self._pulse, "delivery": lambda: self._delivery.pulse}, self._ask
+            )
             logger.info("shipper %d serves %s", os.getpid(), self._options.socket)
+            self._supervision.ready()
             self._serve()
+            self._supervision.stopping(self._terms.drain_s + LEAVING_S)
             self._leave()
+            self._supervision.close()
             logger.info("shipper %d leaves", os.getpid())
 
     @property
@@ -129,7 +158,7 @@ class Daemon:
         policies = policies_of(self._remote_config.status(), self._receiver.reports())
         uptime_s = time.monotonic() - self._started_at
         delivery = self._delivery.status()
-        delivery["reasons"] += self._receiver.reasons
+        delivery["reasons"] += [*self._receiver.reasons, *self._supervision.reasons]
         found = document(self._spool, delivery, policies, uptime_s)
         if self._reloads is not None:
             found["notes"] += self._reloads.notes
@@ -144,6 +173,26 @@ class Daemon:
         self._leaving += 1
         return True
 
+    def _pulse(self) -> Pulse:
+        """One look at this loop. It leaves by deadlines of its own."""
+        return Pulse(self._rounds, is_due=not self._leaving)
+
+    def _ask(self) -> dict[str, Any] | None:
+        """The whole status document, from any thread; None where the loop does not answer in time."""
+        answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+
+        def answer() -> None:
+            try:
+                answers.put({**self.status(), **self._receiver.status()})
+            except SpoolError:
+                answers.put(None)
+
+        self._receiver.post(answer)
+        try:
+            return answers.get(timeout=ASK_S)
+        except queue.Empty:
+            return None
+
     def _push(self, application_id: str, policy: bytes) -> None:
         self._receiver.push(application_id, policy)
 
@@ -157,6 +206,7 @@ class Daemon:
         look_at = 0.0
         while True:
             self._receiver.step(STEP_S)
+            self._rounds += 1
             if self._reload_asked:
                 self._reload()
             if time.monotonic() < look_at and not self._leaving:
@@ -191,6 +241,10 @@ class Daemon:
         connected = frozenset(each.application_id for session in sessions for each in session.applications)
         self._registry.connected(connected)
         self._remote_config.connected(connected)
+        if self._supervision.has_manager and time.monotonic() >= self._tell_at:
+            self._tell_at = time.monotonic() + TELL_EVERY_S
+            with contextlib.suppress(SpoolError):
+                self._supervision.tell({**self.status(), **self._receiver.status()})
         adopt(self._options.directory, self._intake, alive, self._receiver.commit)
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S
@@ -199,9 +253,11 @@ class Daemon:
 
     def _reload(self) -> None:
         self._reload_asked = False
+        self._supervision.reloading()
         terms = None if self._reloads is None else self._reloads.again()
         if terms is not None:
             self._agree(terms)
+        self._supervision.ready()
 
     def _agree(self, terms: Terms) -> None:
         """From now on these terms hold."""
@@ -212,16 +268,21 @@ class Daemon:
         self._registry.reconsider(terms.overrides)
         self._receiver.reconsider(terms.admission)
         self._delivery.reconsider(terms.overrides.paces)
+        if self._supervision.listener is None:
+            self._open_socket(terms)
+        logger.info("shipper %d has read its configuration again", os.getpid())
+
+    def _open_socket(self, terms: Terms) -> None:
         try:
             open_to(self._options.socket, terms.socket_mode, terms.socket_gid)
         except OSError as error:
             say("socket's mode", "cannot set the socket's mode and group: %s", error)
-        logger.info("shipper %d has read its configuration again", os.getpid())
 
     def _leave(self) -> None:
         drain_s = min(HAND_OVER_S, self._terms.drain_s) if self._handing_over else self._terms.drain_s
         deadline = time.monotonic() + drain_s
-        self._options.socket.unlink(missing_ok=True)
+        if self._supervision.listener is None:
+            self._options.socket.unlink(missing_ok=True)
         self._remote_config.close(CUT_OFF_S)
         self._receiver.stop_accepting()
         self._receiver.read_out(time.monotonic() + READ_OUT_S)

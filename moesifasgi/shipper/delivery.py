@@ -13,7 +13,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -25,7 +26,9 @@ from moesifasgi.shipper.delivery_status import status_of
 from moesifasgi.shipper.drain import Drain, OnDone, unknown_reason
 from moesifasgi.shipper.fates import Finished, Notice, apply_outcome
 from moesifasgi.shipper.gate import Pace
+from moesifasgi.shipper.health import Advice, Reason
 from moesifasgi.shipper.lane import READ_AHEAD_BYTES, LaneState
+from moesifasgi.shipper.liveness import Pulse
 from moesifasgi.shipper.outcome import RetryLater
 from moesifasgi.shipper.payload import encode_item
 from moesifasgi.shipper.schedule import Situation, next_turn_at
@@ -45,8 +48,6 @@ MAX_TURN_S = 5.0
 SPOOL_REST_S = 1.0
 """After the spool failed, and after a fault of our own, nothing is tried for so long."""
 LASTING_INTERVAL_S = 3600.0
-STALLED_S = 30.0
-"""No turn of the coordinator for so long is a fault: nothing that it does takes more than a second or two."""
 LEAVING = "the shipper is leaving"
 logger = logging.getLogger("moesifasgi.shipper")
 
@@ -98,8 +99,14 @@ class Delivery:
         self._unknown: frozenset[Lane] = frozenset()
         self._lanes: dict[Lane, LaneState] = {}
         self._drains: list[Drain] = []
-        self._in_flight = 0
         self._turns = 0
+        self._under_way: tuple[float, ...] = ()
+        """When each upload in flight began; replaced, never changed, since other threads look at it."""
+        self._attempts = 0
+        """To upload, or to work on the spool in vain, that have come to an end."""
+        self._due_at = float("inf")
+        """When the coordinator means to do something next; past while it is at it."""
+        self._dead_letters: Counter[str] = Counter()
         self._spool_rest_until = float("-inf")
         self._spool_fault = self._fault = ""
         self._close_by: float | None = None
@@ -164,15 +171,28 @@ class Delivery:
         """When the coordinator last finished a turn without a fault, in monotonic seconds."""
         return self._heartbeat
 
+    @property
+    def pulse(self) -> Pulse:
+        """One look, from any thread, whether this loop goes on."""
+        now = self._clock.monotonic()
+        # A loop that lives takes up news within a turn.
+        forgotten = self._news.is_set() and now - self._heartbeat > 2 * MAX_TURN_S
+        is_due = bool(self._under_way or self._fault) or forgotten or now >= self._due_at
+        return Pulse(self._attempts, is_due, min(self._under_way, default=None))
+
     def status(self) -> dict[str, Any]:
         """``applications`` by their ids, ``reasons`` why events do not arrive, and totals of uploads."""
-        silent_s = self._clock.monotonic() - self._heartbeat
-        stalled = [f"the delivery loop is silent for {silent_s:.0f} s"] if silent_s > STALLED_S else []
-        failing = [f"the spool fails: {self._spool_fault}"] if self._spool_fault else []
-        failing += [f"fault in the delivery loop: {self._fault}"] if self._fault else []
-        lost = sorted({unknown_reason(lane) for lane in self._unknown})
-        lanes = list(self._lanes.values())
-        return status_of(lanes, self._uploader.traffic, self._clock.monotonic(), [*stalled, *failing, *lost])
+        lanes, now = list(self._lanes.values()), self._clock.monotonic()
+        found = status_of(lanes, self._uploader.traffic, now, list(self._reasons()))
+        return {**found, "dead_letters": dict(self._dead_letters)}
+
+    def _reasons(self) -> Iterator[Reason]:
+        if self._spool_fault:
+            yield Reason(f"the spool fails: {self._spool_fault}", Advice.DISK)
+        if self._fault:
+            yield Reason(f"fault in the delivery loop: {self._fault}", Advice.BEGINS_AFRESH)
+        for what in sorted({unknown_reason(lane) for lane in self._unknown}):
+            yield Reason(what, Advice.SETTINGS)
 
     def close(self, deadline_s: float) -> None:
         """Start no more uploads, wait for those under way, settle; the rest stays in the spool.
@@ -191,7 +211,8 @@ class Delivery:
         while not self._may_leave():
             try:
                 self._receive(self._wait_s())
-                self._turn(self._clock.monotonic())
+                self._due_at = now = self._clock.monotonic()
+                self._turn(now)
             except Exception as error:  # the one boundary: a fault here must not end delivery
                 self._fault = type(error).__name__
                 self._quiet.say("fault", "fault in the delivery loop", level=logging.ERROR)
@@ -209,7 +230,7 @@ class Delivery:
     def _may_leave(self) -> bool:
         if self._close_by is None:
             return False
-        return not self._in_flight or self._clock.monotonic() >= self._close_by
+        return not self._under_way or self._clock.monotonic() >= self._close_by
 
     def _wait_s(self) -> float:
         now = self._clock.monotonic()
@@ -221,8 +242,8 @@ class Delivery:
             self._close_by,
             self._spool_rest_until,
         )
-        at = next_turn_at(situation, self._lanes.values(), self._drains)
-        return min(MAX_TURN_S, max(0.0, at - now))
+        self._due_at = next_turn_at(situation, self._lanes.values(), self._drains)
+        return min(MAX_TURN_S, max(0.0, self._due_at - now))
 
     def _receive(self, wait_s: float) -> None:
         """Wait for messages, and take all there are."""
@@ -242,7 +263,7 @@ class Delivery:
                 self._undiscovered = True
             case (LaneState() as state, Finished() as finished):
                 state.in_flight -= 1
-                self._in_flight -= 1
+                self._ended(finished.started_at)
                 now = self._clock.monotonic()
                 self._say(state, apply_outcome(state, finished, now, self._random01()))
 
@@ -254,6 +275,12 @@ class Delivery:
 
     def _pace_of(self, lane: Lane) -> Pace:
         return self._paces.get(lane.application_id, self._pace)
+
+    def _ended(self, began_at: float) -> None:
+        self._attempts += 1
+        rest = list(self._under_way)
+        rest.remove(began_at)
+        self._under_way = tuple(rest)
 
     def _turn(self, now: float) -> None:
         if self._close_by is None:
@@ -280,13 +307,16 @@ class Delivery:
             self._spool_fault = ""
         except SpoolError as error:
             self._spool_rest_until = now + SPOOL_REST_S
+            self._attempts += 1
             self._spool_fault = str(error)
             self._quiet.say("spool", "the spool failed, will try again: %s", error)
 
     def _settle(self) -> None:
         decided = [state for state in self._lanes.values() if state.has_decided]
         if decided:
-            self._spool.settle([each for state in decided for each in state.settlements()])
+            settlements = [each for state in decided for each in state.settlements()]
+            self._spool.settle(settlements)
+            self._dead_letters.update(letter.code for each in settlements for letter in each.dead_letters)
             for state in decided:
                 state.settled()
 
@@ -336,18 +366,19 @@ class Delivery:
                 return
             job = partial(self._upload, state, state.application, batch, now)
             try:
-                self._threads.run(job, self._in_flight + 1)
+                self._threads.run(job, len(self._under_way) + 1)
             except RuntimeError:
                 state.give_back_last(batch)
                 raise
             state.in_flight += 1
-            self._in_flight += 1
+            self._under_way += (now,)
 
     def _may_upload(self, state: LaneState) -> bool:
         """Whether one more fits among all that are under way."""
-        if self._in_flight >= MAX_UPLOADS // 2 and state.in_flight:
+        under_way = len(self._under_way)
+        if under_way >= MAX_UPLOADS // 2 and state.in_flight:
             return False
-        return self._in_flight < MAX_UPLOADS
+        return under_way < MAX_UPLOADS
 
     def _next_batch(self, state: LaneState, now: float) -> Batch | None:
         def encode(item: Item) -> bytes:

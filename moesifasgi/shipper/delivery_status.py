@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from moesifasgi.shipper.gate import GateState
+from moesifasgi.shipper.health import Advice, Reason
 from moesifasgi.shipper.lane import LaneState
 from moesifasgi.shipper.uploader import Traffic
 
@@ -12,11 +13,11 @@ _SEVERITY = (GateState.OPEN, GateState.BACKING_OFF, GateState.PARKED)
 
 
 def status_of(
-    lanes: Iterable[LaneState], traffic: Callable[[str], Traffic], now: float, reasons: Sequence[str]
+    lanes: Iterable[LaneState], traffic: Callable[[str], Traffic], now: float, reasons: Sequence[Reason]
 ) -> dict[str, Any]:
     """Totals of all uploads, each application by its id, and all reasons why events do not arrive."""
     by_application: dict[str, list[LaneState]] = {}
-    for state in lanes:
+    for state in (lanes := list(lanes)):
         by_application.setdefault(state.lane.application_id, []).append(state)
     applications = {
         application_id: _entry(states, traffic(application_id), now)
@@ -26,6 +27,9 @@ def status_of(
     return {
         **_total(list(applications.values())),
         "applications": applications,
+        "patience_seconds": max(
+            (state.application.batch_timeout_s for state in lanes if not state.idle), default=0.0
+        ),
         "reasons": [*reasons, *map(_reason, failing)],
     }
 
@@ -81,6 +85,7 @@ def _is_failing(state: LaneState) -> bool:
     return state.gate.state is not GateState.OPEN
 
 
-def _reason(state: LaneState) -> str:
+def _reason(state: LaneState) -> Reason:
     gate = state.gate
-    return f"{state.lane.stream} of {state.application.label}: {gate.state.value}: {gate.reason}"
+    what = f"{state.lane.stream} of {state.application.label}: {gate.state.value}: {gate.reason}"
+    return Reason(what, Advice.PARKED if gate.state is GateState.PARKED else Advice.WAIT)

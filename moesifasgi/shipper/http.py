@@ -19,12 +19,16 @@ from requests import exceptions as fault
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
 
 from moesifasgi.shipper.deadline import Deadlines, Limit
+from moesifasgi.shipper.resolving import Resolver, Unresolved
 
 MAX_RESPONSE_BYTES = 65_536
 """What is kept of the answer to an upload, which is a few hundred bytes. The rest closes the connection."""
+
+CONNECT_S = 5.0
+"""The usual limit for resolving a name, and for connecting."""
 
 
 SEND_BYTES = 128 * 1024
@@ -46,7 +50,7 @@ class NoAnswer(Exception):
 class Timeouts:
     """Time limits of one request, in seconds."""
 
-    connect_s: float = 5.0
+    connect_s: float = CONNECT_S
     read_s: float = 10.0
     """The longest silence between two reads."""
     total_s: float = 30.0
@@ -176,6 +180,8 @@ def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
+_resolver = Resolver()
+"""One for all clients: a name that is not answered holds one thread, however many want to know."""
 _current = threading.local()
 """``limit``: the Limit of the request that this thread is making."""
 
@@ -184,10 +190,22 @@ class _Watched(HTTPConnection):
     """A connection whose socket is known to the limit of whichever request uses it."""
 
     def _new_conn(self) -> socket.socket:
+        self._resolve()
         # Here, before TLS takes the socket: a handshake can hang too.
         sock = super()._new_conn()
         _watch(sock)
         return sock
+
+    def _resolve(self) -> None:
+        """As connecting would, but within the time that connecting has."""
+        timeout_s = self.timeout if isinstance(self.timeout, (int, float)) else CONNECT_S
+        try:
+            # A dot at the end, which makes a name whole, is in this one only.
+            _resolver.require(self._dns_host, self.port, timeout_s)
+        except Unresolved as error:
+            raise ConnectTimeoutError(self, str(error)) from error
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:

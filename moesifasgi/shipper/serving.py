@@ -12,9 +12,11 @@ import click
 from moesifasgi.shipper import signals
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.daemon import Daemon, Options
+from moesifasgi.shipper.monitor_address import MetricsUnavailable
 from moesifasgi.shipper.reloads import Reloads
 from moesifasgi.shipper.spool import SpoolError, SpoolInUse
 from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool
+from moesifasgi.shipper.systemd import is_activated
 from moesifasgi.shipper.tool import NoShipper, ask_to_leave
 from moesifasgi.unix_socket import connected
 
@@ -52,10 +54,13 @@ def serve(options: Options, reloads: Reloads | None = None, *, take_over: bool =
 
 def _listening(options: Options, spool: SqliteSpool, reloads: Reloads | None) -> Daemon:
     socket = options.socket
-    if not options.embedded and _answers(socket):
+    activated = is_activated(os.environ, os.getpid())
+    if not options.embedded and not activated and _answers(socket):
         raise click.ClickException(f"another shipper, with a spool of its own, listens on {socket}")
     try:
         return Daemon(options, spool, reloads)
+    except MetricsUnavailable as error:
+        raise click.ClickException(str(error)) from error
     except OSError as error:
         hint = "" if socket.parent.is_dir() else f"; expected the directory {socket.parent}"
         raise click.ClickException(f"cannot listen on {socket}: {error.strerror or error}{hint}") from error

@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from moesifasgi.shipper.delivery_status import idle_entry
+from moesifasgi.shipper.health import Advice, Figures, Reason, duration
+from moesifasgi.shipper.health import notes as notes_of
+from moesifasgi.shipper.health import reasons as reasons_of
 from moesifasgi.shipper.spool import Spool, Totals, Usage
 from moesifasgi.version import VERSION
 from moesifasgi.wire.application import Application
@@ -32,16 +35,20 @@ def document(
     """
     totals, usage = _books(spool)
     upload = dict(delivery)
-    reasons, applications = upload.pop("reasons"), _by_label(upload.pop("applications"), policies)
+    applications = _by_label(upload.pop("applications"), policies)
+    figures = _figures(usage, upload.pop("patience_seconds"), upload["last_success_age_seconds"])
+    reasons: list[Reason] = [*upload.pop("reasons"), *reasons_of(figures)]
     if usage.fault:
-        reasons = [*reasons, f"the spool cannot be read: {usage.fault}"]
+        reasons.append(Reason(f"the spool cannot be read: {usage.fault}", Advice.DISK))
+    notes = [*notes_of(figures, is_failing=bool(reasons)), *_notes_of_policies(applications)]
     return {
         "version": VERSION,
         "pid": os.getpid(),
         "uptime_seconds": round(uptime_s, 3),
         "healthy": not reasons,
-        "reasons": reasons,
-        "notes": [note for label, entry in applications.items() for note in _notes(label, entry["policy"])],
+        "reasons": [reason.what for reason in reasons],
+        "advice": [reason.advice.value for reason in reasons],
+        "notes": [str(note) for note in notes],
         "counters": _counters(totals, usage),
         "spool": {
             "events": usage.events,
@@ -70,12 +77,30 @@ def _by_label(
     return labelled
 
 
-def _notes(label: str, policy: Mapping[str, Any] | None) -> Iterator[str]:
+def _figures(usage: Usage, patience_s: float, last_success_age_s: float | None) -> Figures:
+    return Figures(
+        events=usage.events,
+        bytes=usage.bytes,
+        max_bytes=usage.max_bytes,
+        dead_letters=usage.dead_letters,
+        oldest_age_s=usage.oldest_age_s,
+        last_success_age_s=last_success_age_s,
+        patience_s=patience_s,
+    )
+
+
+def _notes_of_policies(applications: Mapping[str, dict[str, Any]]) -> Iterator[Reason | str]:
+    for label, entry in applications.items():
+        if entry["policy"] is not None:
+            yield from _notes(label, entry["policy"])
+
+
+def _notes(label: str, policy: Mapping[str, Any]) -> Iterator[Reason | str]:
     """What a person should know of a policy, though events arrive and nothing fails because of it."""
-    if policy is None:
-        return
     if policy["state"] != "ok":
-        yield f"the policy of {label} is {policy['state']}"
+        age_s = policy["age_seconds"]
+        age = "" if age_s is None else f", checked {duration(age_s)} ago"
+        yield Reason(f"the policy of {label} is {policy['state']}{age}", Advice.POLICY)
     for what in ("faults", "parked"):
         if policy[what]:
             yield f"the policy of {label}: {len(policy[what])} {what}: {policy[what][0]}"

@@ -1,6 +1,9 @@
 """The status document in words, for people. Pure."""
 
+from collections.abc import Iterator
 from typing import Any
+
+from moesifasgi.shipper.health import duration
 
 MAX_FAULT_LINES = 10
 """Of an application's policy."""
@@ -11,8 +14,9 @@ def in_words(found: dict[str, Any]) -> str:
     lines = [
         f"{'healthy' if found['healthy'] else 'UNHEALTHY'}: shipper {found['version']}, pid {found['pid']},"
         f" up {found['uptime_seconds']:.0f} s, {len(found['workers'])} workers",
-        *(f"  ! {reason}" for reason in found["reasons"]),
+        *_reasons(found),
         *(f"  - {note}" for note in found["notes"]),
+        f"  {_arrival(found)}",
         f"  received {counters['received']}, delivered {counters['delivered']},"
         f" in the spool {spool['events']} ({spool['bytes']} bytes),"
         f" dead letters {counters['dead_lettered']}, dropped {sum(counters['dropped'].values())}",
@@ -25,6 +29,20 @@ def in_words(found: dict[str, Any]) -> str:
             if (more := len(policy["faults"]) - MAX_FAULT_LINES) > 0:
                 lines.append(f"      ! and {more} more, see --json")
     return "\n".join(lines)
+
+
+def _reasons(found: dict[str, Any]) -> Iterator[str]:
+    for reason, advice in zip(found["reasons"], found["advice"], strict=True):
+        yield f"  ! {reason}"
+        yield f"    {advice}"
+
+
+def _arrival(found: dict[str, Any]) -> str:
+    """How old what waits is, and how new what arrived."""
+    oldest_s, last_s = found["spool"]["oldest_age_seconds"], found["upload"]["last_success_age_seconds"]
+    waits = "nothing waits" if oldest_s is None else f"the oldest event waits for {duration(oldest_s)}"
+    last = "none delivered since the start" if last_s is None else f"last delivery {duration(last_s)} ago"
+    return f"{waits}, {last}"
 
 
 def _checked(policy: dict[str, Any]) -> str:

@@ -23,6 +23,10 @@ class Plan:
     rounds: int
     count: int
 
+    def for_shippers(self) -> "Plan":
+        """Fewer and larger turns: a shipper works in batches of up to 200."""
+        return Plan(max(4, self.rounds // 3), self.count * 10)
+
 
 FULL = Plan(rounds=40, count=500)
 """Many short turns: what disturbs a shared machine lasts longer than a round, so its figures stay pairs."""
@@ -89,13 +93,15 @@ class Workbench:
         printed: dict[str, Any] = json.loads(done.stdout)
         return printed
 
-    def alternate(self, subjects: Mapping[str, Subject], warm_up: int = 1) -> dict[str, list[float]]:
+    def alternate(
+        self, subjects: Mapping[str, Subject], warm_up: int = 1, plan: Plan | None = None
+    ) -> dict[str, list[float]]:
         """CPU seconds a unit of each subject, one figure a round; all take one turn a round, in order."""
-        rounds = [self._round(subjects) for _ in range(warm_up + self.plan.rounds)][warm_up:]
+        plan = plan or self.plan
+        rounds = [self._round(subjects, plan.count) for _ in range(warm_up + plan.rounds)][warm_up:]
         return {name: [each[name] for each in rounds] for name in subjects}
 
-    def _round(self, subjects: Mapping[str, Subject]) -> dict[str, float]:
-        count = self.plan.count
+    def _round(self, subjects: Mapping[str, Subject], count: int) -> dict[str, float]:
         return {name: subject.turn(count)["cpu_s"] / count for name, subject in subjects.items()}
 
 

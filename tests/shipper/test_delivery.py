@@ -15,6 +15,7 @@ from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.compression import gzip_bytes
 from moesifasgi.shipper.delivery import MAX_AGE_S, MAX_TURN_S, MAX_UPLOADS
 from moesifasgi.shipper.gate import Pace
+from moesifasgi.shipper.health import Advice, Reason
 from moesifasgi.shipper.http import Timeouts
 from moesifasgi.shipper.retry import Backoff
 from moesifasgi.shipper.spool import Lane, SpoolError
@@ -96,7 +97,8 @@ def test_nothing_leaves_the_spool_before_the_collector_has_it(rig, event, until)
     until(lambda: rig.requests() >= 6)
     assert rig.spool.usage().events == 300
     assert rig.state() == "backing off"
-    assert rig.delivery.status()["reasons"] == ["events of …AAAA: backing off: 503 Service Unavailable"]
+    told = Reason("events of …AAAA: backing off: 503 Service Unavailable", Advice.WAIT)
+    assert rig.delivery.status()["reasons"] == [told]
     rig.collector.behave(None)
     assert rig.distinct(300)
     until(lambda: rig.delivery.idle)
@@ -350,7 +352,7 @@ def test_a_spool_that_cannot_settle_is_asked_again_and_nothing_is_lost(rig, even
     rig.start()
     rig.append(*(event() for _ in range(30)))
     until(lambda: rig.delivery.status()["reasons"])
-    assert rig.delivery.status()["reasons"] == ["the spool fails: no space left"]
+    assert rig.delivery.status()["reasons"] == [Reason("the spool fails: no space left", Advice.DISK)]
     rig.spool.failures = 3
     assert rig.distinct(30)
     until(lambda: rig.delivery.idle)
@@ -383,8 +385,8 @@ def test_a_clock_that_jumps_forward_makes_nothing_old(rig, event, until):
 def test_an_application_that_becomes_known_later_gets_its_backlog_delivered(rig, event, until):
     rig.append(event(), application_id=B)
     rig.start()
-    reason = "the settings of …BBBB are unknown until a worker of it says HELLO"
-    until(lambda: rig.delivery.status()["reasons"] == [reason])
+    told = Reason("the settings of …BBBB are unknown until a worker of it says HELLO", Advice.SETTINGS)
+    until(lambda: rig.delivery.status()["reasons"] == [told])
     assert not rig.delivery.idle
     rig.know(B)
     assert rig.distinct(1, timeout_s=3 * MAX_TURN_S)
@@ -528,7 +530,8 @@ def test_a_fault_of_ours_in_the_loop_is_told_and_no_sign_of_life(rig, event, unt
     rig.spool = FaultySpool()
     rig.append(event())
     rig.start()
-    until(lambda: rig.delivery.status()["reasons"] == ["fault in the delivery loop: ZeroDivisionError"])
+    told = Reason("fault in the delivery loop: ZeroDivisionError", Advice.BEGINS_AFRESH)
+    until(lambda: rig.delivery.status()["reasons"] == [told])
     heartbeat = rig.delivery.heartbeat
     until(lambda: rig.distinct(1))
     assert rig.delivery.heartbeat == heartbeat

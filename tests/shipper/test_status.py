@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from moesifasgi.shipper.delivery_status import status_of
+from moesifasgi.shipper.health import Advice
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.shipper.status import document, policies_of
 from moesifasgi.shipper.uploader import Traffic
@@ -48,8 +49,14 @@ def test_what_workers_report_is_shown_with_the_policy() -> None:
 @pytest.mark.parametrize(
     ("changed", "note"),
     [
-        ({"state": "stale: /v1/config: 401 Unauthorized"}, "is stale: /v1/config: 401 Unauthorized"),
-        ({"state": "never fetched"}, "is never fetched"),
+        (
+            {"state": "stale: /v1/config: 401 Unauthorized"},
+            f" is stale: /v1/config: 401 Unauthorized, checked 2 s ago; {Advice.POLICY.value}",
+        ),
+        (
+            {"state": "never fetched", "age_seconds": None},
+            f" is never fetched; {Advice.POLICY.value}",
+        ),
         ({"faults": ["rule r1: no regex", "rule r2"]}, ": 2 faults: rule r1: no regex"),
     ],
 )
@@ -58,7 +65,7 @@ def test_what_is_wrong_with_a_policy_is_a_note_and_no_illness(changed: dict[str,
     status = made({A: OK | changed})
     assert status["healthy"]
     assert status["reasons"] == []
-    assert status["notes"] == [f"the policy of …AAAA{note if note[0] == ':' else ' ' + note}"]
+    assert status["notes"] == [f"the policy of …AAAA{note}"]
 
 
 def test_a_good_policy_is_not_worth_a_note() -> None:

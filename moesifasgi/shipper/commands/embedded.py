@@ -9,6 +9,7 @@ import click
 
 from moesifasgi.places import LOG_NAME, SOCKET_NAME
 from moesifasgi.shipper.commands.options import PATH
+from moesifasgi.shipper.liveness import STANDSTILL_S
 
 LOG_BYTES = 1_000_000
 
@@ -19,6 +20,13 @@ LOG_BYTES = 1_000_000
 @click.option("--durability", type=click.Choice(["normal", "full"]), required=True)
 @click.option("--spool-max-bytes", type=int, required=True)
 @click.option("--spool-min-free-bytes", type=int, required=True)
+@click.option(
+    "--standstill-timeout",
+    "standstill_s",
+    type=float,
+    default=STANDSTILL_S,
+    envvar="MOESIF_SHIPPER_STANDSTILL_TIMEOUT",
+)
 @click.option("--debug", is_flag=True)
 def embedded(
     directory: Path, debug: bool, spool_max_bytes: int, spool_min_free_bytes: int, **options: Any

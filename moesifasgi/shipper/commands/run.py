@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from moesifasgi.shipper.commands.configured import config_option, configuration_
 from moesifasgi.shipper.configuration.load import Loaded, load
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
+JOURNAL_FORMAT = "%(name)s: %(message)s"
 
 
 @click.command()
@@ -40,8 +42,18 @@ def run(file: Path | None, take_over: bool, **options: str | None) -> None:
 
     load_again = partial(load, file, os.environ, given(options))
     found = loaded(load_again)
-    logging.basicConfig(level=found.configuration.log_level.upper(), format=LOG_FORMAT)
+    _log(found.configuration.log_level.upper())
     serve(Options.of(found.configuration), Reloads(found, load_again), take_over=take_over)
+
+
+def _log(level: str) -> None:
+    """To standard error; to journald in a form that it understands."""
+    from moesifasgi.shipper.systemd import JournalFormatter, is_journal
+
+    handler = logging.StreamHandler()
+    journal = is_journal(os.environ, sys.stderr)
+    handler.setFormatter(JournalFormatter(JOURNAL_FORMAT) if journal else logging.Formatter(LOG_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def loaded(load: Callable[[], Loaded]) -> Loaded:

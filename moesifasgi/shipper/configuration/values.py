@@ -24,6 +24,8 @@ from moesifasgi.shapes import (
 )
 from moesifasgi.shipper.configuration.accounts import group_id, user_id
 from moesifasgi.shipper.configuration.key import key
+from moesifasgi.shipper.liveness import STANDSTILL_S
+from moesifasgi.shipper.monitor_address import EXPECTED, MonitorAddress, is_monitor_address, parse_address
 
 DEFAULT_FILE = "/etc/moesif/shipper.toml"
 DEFAULT_SOCKET = "/run/moesif/shipper.sock"
@@ -69,6 +71,7 @@ _FILE_MODE = Shape(
     str,
 )
 _CREDENTIAL = Shape("an absolute path, or the name of a systemd credential", is_word, str)
+_MONITOR_ADDRESS = Shape(EXPECTED, is_monitor_address, parse_address, str)
 _BATCH_SIZE, _BATCH_TIMEOUT, _UPLOADS = integer(1, 10_000), number(0.01, 3600), integer(1, 64)
 _SPOOL_BYTES, _PROBE = integer(2**16, 2**50), number(1, 86_400)
 
@@ -260,6 +263,24 @@ class Configuration:
         number(0, 3600),
         "Seconds that a stopping shipper goes on delivering; what is left stays in the spool.",
         example="10.0",
+    )
+    metrics: MonitorAddress | None = key(
+        "metrics",
+        None,
+        _MONITOR_ADDRESS,
+        "Where /metrics (Prometheus) and /healthz answer: a loopback address, or unix: and a path. Default:"
+        " nowhere.",
+        example='"127.0.0.1:9464"',
+        live=False,
+    )
+    standstill_timeout_s: float = key(
+        "standstill_timeout",
+        STANDSTILL_S,
+        number(1, 3600),
+        "Seconds without the end of any attempt, though events are due, after which the shipper ends to be"
+        " started afresh. An upload takes 30 at most; an outage is no standstill.",
+        example=f"{STANDSTILL_S}",
+        live=False,
     )
     log_level: LogLevel = key(
         "log_level", LogLevel.INFO, one_of(LogLevel), "The least that is logged.", example='"info"'

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from moesifasgi.quiet import say
+from moesifasgi.shipper.health import Advice, Reason
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.receiver.acks import OwedAcks
 from moesifasgi.shipper.receiver.admission import Admission
@@ -65,12 +66,15 @@ class Receiver:
         return self._conversation.workers
 
     @property
-    def reasons(self) -> list[str]:
+    def reasons(self) -> list[Reason]:
         """Why nothing arrives here now; empty if it does. Status tells them."""
-        found = [] if self._spool_fault is None else [f"the spool cannot store events: {self._spool_fault}"]
+        found = []
+        if self._spool_fault is not None:
+            found.append(Reason(f"the spool cannot store events: {self._spool_fault}", Advice.DISK))
         dropped_at = self._intake.dropped_at
         if dropped_at is not None and time.monotonic() - dropped_at < DROPS_TOLD_S:
-            found.append("the spool has no room: events were dropped within the last minute")
+            dropped = "the spool has no room: events were dropped within the last minute"
+            found.append(Reason(dropped, Advice.ROOM))
         return found
 
     def post(self, task: Callable[[], None]) -> None:

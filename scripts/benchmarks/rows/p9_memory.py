@@ -1,4 +1,4 @@
-"""P9: what the import of the middleware costs an application, in time and memory."""
+"""P9: what the import of the middleware costs an application, and what a shipper takes."""
 
 import statistics
 import sys
@@ -6,6 +6,7 @@ from typing import Any
 
 from lab.published import published_python
 
+from benchmarks import shipper_memory
 from benchmarks.table import Row, Target
 from benchmarks.workbench import Workbench
 
@@ -22,6 +23,7 @@ def measure(bench: Workbench) -> list[Row]:
     return [
         _row(rounds, "CPU of the import", "ms", "cpu_s", 1e3, Target(40, "≤ 40 ms", absolute=True)),
         _row(rounds, "memory of the import", "MB", "rss_bytes", 1e-6, Target(5, "≤ 5 MB", absolute=True)),
+        *shipper_memory.rows(bench),
     ]
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lab.far_end import FarEnd, Speaker
 from lab.processes import eventually
 
+from moesifasgi.shipper.health import Advice, Reason
 from moesifasgi.shipper.receiver.conversation import MAX_DRAINS
 from moesifasgi.shipper.receiver.outbox import MAX_ANSWER_BYTES
 from moesifasgi.shipper.spool import Chunk, SpoolError
@@ -657,8 +658,8 @@ def test_while_the_spool_refuses_there_is_a_reason_and_afterwards_none(path: Pat
     with FarEnd(path, spool) as far_end, Speaker(path) as speaker:
         speaker.hello()
         speaker.events(1)
-        reason = eventually(lambda: far_end.receiver.reasons, 5.0, "it says why")
-        assert reason == ["the spool cannot store events: no space left on device"]
+        (reason,) = eventually(lambda: far_end.receiver.reasons, 5.0, "it says why")
+        assert reason == Reason("the spool cannot store events: no space left on device", Advice.DISK)
         spool.refuses = False
         assert speaker.answer_of(Ack) == Ack(1)
         assert far_end.receiver.reasons == []
@@ -672,7 +673,8 @@ def test_what_is_dropped_for_want_of_room_is_a_reason_for_a_minute(
         assert far_end.receiver.reasons == []
         speaker.events(1, payload=msgpack.packb(os.urandom(1_000)))
         assert speaker.answer_of(Ack) == Ack(1)
-        reason = "the spool has no room: events were dropped within the last minute"
+        what = "the spool has no room: events were dropped within the last minute"
+        reason = Reason(what, Advice.ROOM)
         assert far_end.receiver.reasons == [reason]
         monkeypatch.setattr("moesifasgi.shipper.receiver.unix.DROPS_TOLD_S", 0.0)
         assert far_end.receiver.reasons == []

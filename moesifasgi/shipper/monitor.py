@@ -1,0 +1,156 @@
+"""The page for monitors: ``/metrics`` and ``/healthz`` over HTTP, on a loopback address or a Unix socket.
+
+It is off unless asked for, tells figures and no event, and bounds what a caller can cost: a few connections
+at once, a few seconds each.
+"""
+
+import contextlib
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from moesifasgi.shipper.deadline import Deadlines
+from moesifasgi.shipper.metrics import CONTENT_TYPE, Metrics
+from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress
+from moesifasgi.unix_socket import listening
+
+MAX_CALLERS = 8
+"""Connections at once; one more is closed unanswered."""
+CALLER_S = 2.5
+"""From accepting a connection to its end."""
+POLL_S = 0.1
+"""How soon the server sees that it is to end."""
+SOCKET_MODE = 0o660
+
+Ask = Callable[[], Mapping[str, Any] | None]
+"""For the status document, from any thread; None: the shipper does not answer."""
+
+
+class Monitor:
+    """Serves from ``start`` to ``close``."""
+
+    def __init__(self, address: MonitorAddress, metrics: Metrics) -> None:
+        """Callers can connect from now on. MetricsUnavailable where nobody can listen there."""
+        self._path = address.path
+        try:
+            listener = _listening(address)
+        except OSError as error:
+            raise MetricsUnavailable(f"cannot listen for metrics on {address}: {error}") from error
+        self._server = _Server(listener, metrics)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), name="moesif-monitor", daemon=True
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that the system chose where 0 was asked for; 0 of a Unix socket."""
+        return 0 if self._path else int(self._server.socket.getsockname()[1])
+
+    def start(self, ask: Ask) -> None:
+        """Answer by what ``ask`` says."""
+        self._server.ask = ask
+        self._thread.start()
+
+    def close(self) -> None:
+        """May be called twice, and before ``start``."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(CALLER_S)
+        self._server.server_close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+
+
+def _listening(address: MonitorAddress) -> socket.socket:
+    if address.path is not None:
+        return listening(address.path, SOCKET_MODE)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    return socket.create_server((address.host, address.port), family=family)
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
+    """Over a socket that listens already, of either family."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, listener: socket.socket, metrics: Metrics) -> None:
+        super().__init__(listener.getsockname(), _Handler)
+        self.metrics = metrics
+        self.ask: Ask = lambda: None
+        self.socket = listener
+        self._places = threading.BoundedSemaphore(MAX_CALLERS)
+        self._deadlines = Deadlines()
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        return self.socket.accept()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return self._places.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            with self._deadlines.limit(CALLER_S) as limit:
+                limit.attach(request)
+                super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def shutdown_request(self, request: Any) -> None:
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
+        request.close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that goes away is no fault worth a line."""
+
+    def server_close(self) -> None:
+        self._deadlines.close()
+        self.socket.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path not in ("/metrics", "/healthz"):
+            self._answer(HTTPStatus.NOT_FOUND, "there are /metrics and /healthz\n")
+        elif (document := self.server.ask()) is None:
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "UNHEALTHY\nthe shipper does not answer\n")
+        elif path == "/metrics":
+            self._answer(HTTPStatus.OK, self.server.metrics.text(document), CONTENT_TYPE)
+        else:
+            self._answer(*health_page(document))
+
+    def _answer(self, status: HTTPStatus, body: str | bytes, kind: str = "text/plain; charset=utf-8") -> None:
+        encoded = body.encode() if isinstance(body, str) else body
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        self.wfile.write(encoded)
+
+    def version_string(self) -> str:
+        return "moesif-shipper"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the name of the base class)
+        """Nothing is logged for each request."""
+
+
+def health_page(document: Mapping[str, Any]) -> tuple[HTTPStatus, str]:
+    """200 or 503, and why, each reason with what to do about it."""
+    notes = [f"note: {note}" for note in document["notes"]]
+    if document["healthy"]:
+        return HTTPStatus.OK, "\n".join(["healthy", *notes, ""])
+    told = zip(document["reasons"], document["advice"], strict=True)
+    reasons = [f"{reason}; {advice}" for reason, advice in told]
+    return HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(["UNHEALTHY", *reasons, *notes, ""])
