@@ -56,7 +56,7 @@ text. In `metadata.moesif.ending`:
 |---|---|
 | `failed` | the library raised; without a response if none had begun |
 | `disconnected` | the application closed the response before its end, or cancelled the call |
-| `abandoned` | the application let go of the response, neither read nor closed; it is recorded a little later |
+| `abandoned` | the application let go of the response, neither read nor closed; recorded a little later |
 
 ## Whose call it is
 
