@@ -92,10 +92,9 @@ def _head_of(response: Any) -> Any:
 def _shown_response(head: Any, captured: Captured) -> Any:
     """A response of its own for each function; without all of its body, ``content`` raises RuntimeError."""
     shown = Response()
-    shown.__dict__.update(head.__dict__)
-    shown._content_consumed = True
+    shown.__dict__.update(head.__dict__, _content_consumed=True)
     if captured.body is not None:
-        shown._content = captured.body
+        shown.__dict__["_content"] = captured.body
     return shown
 
 
