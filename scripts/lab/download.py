@@ -2,7 +2,7 @@
 
     python -m lab.download CLIENT URL
 
-It prints one JSON object: how much memory was needed more than before, what came, and what was recorded of it.
+It prints one JSON object: how much more memory was needed than before, what came, and what was recorded.
 """
 
 import asyncio

@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         getattr(self, f"_{what}")(argument, body)
         self.wfile.flush()
 
-    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer
+    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = do_OPTIONS = answer
 
     def _body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
