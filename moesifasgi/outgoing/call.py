@@ -6,6 +6,7 @@ is wrong with us, none of these raises: the call goes on without us, and that is
 """
 
 import os
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
@@ -107,6 +108,11 @@ class OutgoingCall:
     def size_bytes(self) -> int:
         """What it holds of bodies, at most."""
         return sum(min(tap.size, tap.limit_bytes or 0) for tap in (self.request_body, self.response_body))
+
+    @property
+    def loop(self) -> AbstractEventLoop | None:
+        """That of the request that is served."""
+        return None if self._serving is None else self._serving.loop
 
     @property
     def is_asked_about(self) -> bool:
@@ -283,10 +289,13 @@ class OutgoingCall:
     def _end(self, ending: Ending) -> None:
         if not self._take():
             return
-        self._ending = ending
-        self._ended_at = time()
-        if self._serving is None or not self._serving.keep(self):
-            self._owner.finish(self)
+        try:
+            self._ending = ending
+            self._ended_at = time()
+            if self._serving is None or not self._serving.keep(self):
+                self._owner.finish(self)
+        except Exception as error:  # noqa: BLE001  (nobody else will end it now)
+            self._owner.lost(error)
 
     def finish(self) -> None:
         """It is known who made the request that was served."""

@@ -6,13 +6,12 @@ to the first that was made with CAPTURE_OUTGOING_REQUESTS. A forked child goes o
 """
 
 import atexit
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from wrapt import register_post_import_hook
@@ -26,6 +25,8 @@ from moesifasgi.outgoing.serving import serving_now
 from moesifasgi.quiet import say
 from moesifasgi.recorder import Recorder, collectors
 from moesifasgi.settings import Settings
+
+T = TypeVar("T")
 
 LIBRARIES = {
     "requests": "requests_calls",
@@ -92,12 +93,13 @@ def begin(describe: Callable[..., Sent], *arguments: object) -> OutgoingCall | N
         return None
 
 
-@contextmanager
-def below() -> Iterator[None]:
-    """What a library does by means of another one is not recorded again."""
+def below(function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> T:
+    """Call a library's function. What it does by means of another library is not recorded again."""
+    if _below.get():
+        return function(*args, **kwargs)
     token = _below.set(True)
     try:
-        yield
+        return function(*args, **kwargs)
     finally:
         _below.reset(token)
 

@@ -37,13 +37,11 @@ class _Calls:
         request = args[0] if args else kwargs.get("request")
         call = begin(_sent, request)
         if call is None:
-            with below():
-                return wrapped(*args, **kwargs)
+            return below(wrapped, args, kwargs)
         stream = getattr(request, "stream", None)
         try:
             call.contained(self._watch_request, request, self._sync)
-            with below():
-                response = wrapped(*args, **kwargs)
+            response = below(wrapped, args, kwargs)
         except BaseException as error:
             call.failed(error)
             raise

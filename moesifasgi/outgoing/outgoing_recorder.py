@@ -19,6 +19,7 @@ from moesifasgi.pipeline import Pipeline, asks
 from moesifasgi.quiet import say
 from moesifasgi.recorder import Recorder
 from moesifasgi.settings import Settings
+from moesifasgi.steps import running_loop
 
 ASGIApp = Callable[..., Awaitable[None]]
 
@@ -43,6 +44,8 @@ class OutgoingRecorder:
     def serving(self, app: ASGIApp, scope: Scope, exchange: Exchange | None) -> ASGIApp:
         """The application, whose calls are made in the name of this request."""
         serving = Serving(self, scope, self._recorder.event_settings)
+        if not self._pipeline.is_empty:
+            serving.loop = running_loop()
         if exchange is not None and self._requests_are_identified:
             serving.wait_for(exchange)
         return partial(serving.serve, app)
@@ -64,9 +67,19 @@ class OutgoingRecorder:
         """The call is over: hand its record over, after the user's functions."""
         if self._pipeline.is_empty:
             self._complete(call)
-        else:
-            # A context of its own, which tasks for asynchronous functions inherit.
-            copy_context().run(self._complete_with_functions, call)
+            return
+        # A context of its own, which tasks for asynchronous functions inherit.
+        context = copy_context()
+
+        def complete() -> None:
+            context.run(self._complete_with_functions, call)
+
+        loop = call.loop if running_loop() is None else None
+        try:
+            complete() if loop is None else loop.call_soon_threadsafe(complete)
+        except RuntimeError:
+            # The loop is closed; ``complete`` raises nothing.
+            complete()
 
     def contained_pair(self, pair: Callable[[Record], Pair], record: Record) -> Pair:
         """The pair, or none: a library that is not built as we know it must not cost the event."""

@@ -28,14 +28,12 @@ def _send(wrapped: Callable[..., Any], adapter: Any, args: tuple[Any, ...], kwar
     request = args[0] if args else kwargs.get("request")
     call = begin(_sent, request)
     if call is None:
-        with below():
-            return wrapped(*args, **kwargs)
+        return below(wrapped, args, kwargs)
     assert request is not None
     body = request.body
     try:
         call.contained(_watch_body, request)
-        with below():
-            response = wrapped(*args, **kwargs)
+        response = below(wrapped, args, kwargs)
     except BaseException as error:
         call.failed(error)
         raise

@@ -8,6 +8,7 @@ that a task which outlives its request does not act in that one's name for ever.
 
 import os
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -82,10 +83,12 @@ os.register_at_fork(after_in_child=_room.start_afresh)
 class Serving:
     """One request that is being served. It implements ``exchange.Waiting``."""
 
-    __slots__ = ("_answered", "_by_headers", "_caller", "_waiting", "_will_know", "is_open", "owner")
+    __slots__ = ("_answered", "_by_headers", "_caller", "_waiting", "_will_know", "is_open", "loop", "owner")
 
     def __init__(self, owner: "OutgoingRecorder", scope: Scope, settings: EventSettings) -> None:
         self.owner = owner
+        self.loop: AbstractEventLoop | None = None
+        """Where functions for its calls run, if it has one and there are functions."""
         self.is_open = True
         headers = scope.get("headers")
         # Copied: what lies inside may take a header away.

@@ -40,14 +40,12 @@ def patch(module: ModuleType, patches: Patches) -> None:
 def _urlopen(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     call = begin(_sent, pool, args, kwargs)
     if call is None:
-        with below():
-            return wrapped(*args, **kwargs)
+        return below(wrapped, args, kwargs)
     args, kwargs = _watched_body(call, args, kwargs)
     if call.is_asked_about:
         call.contained(_show_request, pool, args, kwargs)
     try:
-        with below():
-            response = wrapped(*args, **kwargs)
+        response = below(wrapped, args, kwargs)
     except BaseException as error:
         call.failed(error)
         raise

@@ -90,8 +90,9 @@ They are copies, made of what was recorded: to read them takes nothing from the 
 not recorded whole cannot be read (urllib3's is empty). The response is `None` where there was none. Calls
 that such a function makes itself are not recorded.
 
-Asynchronous functions need a running event loop of asyncio: for a synchronous client in a thread, and on
-trio, the event leaves without their answers, and `hook_timed_out` counts it.
+Asynchronous functions need an event loop of asyncio: the running one, or for a synchronous client in a
+thread that of the request that is served. Where there is none (scripts, trio), the event leaves without their
+answers, and `hook_timed_out` counts it.
 
 `MASK_EVENT_MODEL` and the masks by name look at these events as at all others; mind that your own
 credentials are in their headers: `REQUEST_HEADER_MASKS: ["authorization"]`. `MAX_BODY_SIZE` and

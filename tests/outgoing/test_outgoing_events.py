@@ -1,4 +1,4 @@
-"""What becomes of outgoing calls: sampling, settings that hold for both directions, calls to the collector."""
+"""What becomes of outgoing calls: sampling, settings of both directions, calls to the collector."""
 
 import asyncio
 from typing import Any

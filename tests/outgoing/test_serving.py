@@ -120,6 +120,37 @@ def test_a_thread_that_the_framework_runs_an_endpoint_in_is_in_the_course_of_the
     assert users(asyncio.run(main())) == ["ann"]
 
 
+def test_asynchronous_functions_of_a_call_in_a_thread_run_in_the_loop_of_the_request(scene: Scene):
+    async def look_up(request: Any, response: Any) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"thread": threading.current_thread().name}
+
+    app, recorded = calling(scene, GET_METADATA_OUTGOING=look_up, HOOK_TIMEOUT=30)
+
+    @app.get("/")
+    def call() -> None:
+        requests.get(scene.url("/echo"), timeout=10)
+
+    async def main() -> list[dict[str, Any]]:
+        await asking(recorded, "/", "ann")
+        return await scene.events()
+
+    (event,) = [event for event in asyncio.run(main()) if event["direction"] == "Outgoing"]
+    assert event["metadata"] == {"thread": threading.current_thread().name}
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_without_a_loop_asynchronous_functions_are_not_waited_for(scene: Scene, later: bool):
+    async def look_up(request: Any, response: Any) -> str:
+        return "ann"
+
+    scene.capture(IDENTIFY_USER_OUTGOING=look_up if later else lambda *pair: "ann")
+    requests.get(scene.url("/echo"), timeout=10)
+    (event,) = scene.worker.events
+    assert event.get("user_id") == (None if later else "ann")
+    assert scene.worker.counted("hook_timed_out") == later
+
+
 def test_a_background_task_is_in_the_course_of_the_request_and_what_outlives_it_is_not(scene: Scene):
     app, recorded = calling(scene, IDENTIFY_USER=identify)
     late: list[asyncio.Task[Any]] = []
