@@ -327,8 +327,9 @@ async def masks(client: Client, scene: Scene) -> None:
 
 
 async def collector(client: Client, scene: Scene) -> None:
-    scene.capture(BASE_URI=f"{scene.api.url}/status")
-    await client.call(Asked(scene.url("/status/201"), "POST", b"[]"))
+    # A collector is one for the whole process, so for all tests.
+    scene.capture(BASE_URI=f"{scene.api.url}/echo/collector")
+    await client.call(Asked(scene.url("/echo/collector/v1/events"), "POST", b"[]"))
     await client.call(Asked(scene.url("/echo")))
     event = await scene.event()
     assert event["request"]["uri"] == scene.url("/echo")
