@@ -95,7 +95,7 @@ class Serving:
         self._caller = Caller(list(headers) if type(headers) is list else headers, None, settings)
         self._by_headers: Who | None = None
         self._answered: Who | None = None
-        self._waiting: list[Ended] = []
+        self._waiting: list[tuple[Ended, int]] = []
         self._will_know = False
 
     def wait_for(self, exchange: Exchange) -> None:
@@ -115,10 +115,12 @@ class Serving:
         """Keep a call until it is known whose it is; False if that is now, or there is no room."""
         if not self._will_know:
             return False
+        # Once: an upload may still go on, and add to it.
+        size_bytes = call.size_bytes
         with _room.lock:
-            if self._answered is not None or not _room.take(call.size_bytes):
+            if self._answered is not None or not _room.take(size_bytes):
                 return False
-            self._waiting.append(call)
+            self._waiting.append((call, size_bytes))
             return True
 
     def settle(self, record: Record | None) -> None:
@@ -129,9 +131,9 @@ class Serving:
         with _room.lock:
             self._answered = who
             waiting, self._waiting = self._waiting, []
-            for call in waiting:
-                _room.give_back(call.size_bytes)
-        for call in waiting:
+            for _, size_bytes in waiting:
+                _room.give_back(size_bytes)
+        for call, _ in waiting:
             call.finish()
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Any, send: Any) -> None:
