@@ -11,6 +11,7 @@ from functools import partial
 from io import BytesIO
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from moesifasgi.outgoing.call import Captured, OutgoingCall, Sent
 from moesifasgi.outgoing.capture import begin, below
@@ -56,23 +57,17 @@ def _urlopen(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwar
 
 
 def _sent(pool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sent:
+    method = str(_argument(args, kwargs, 0, "method", "")).upper()
     headers = _argument(args, kwargs, 3, "headers", None)
-    return Sent(
-        str(_argument(args, kwargs, 0, "method", "")).upper(),
-        pool.scheme,
-        pool.host.strip("[]"),
-        pool.port,
-        _target(str(_argument(args, kwargs, 1, "url", "/"))).encode("utf-8", "replace"),
-        _pairs(pool.headers if headers is None else headers),
-    )
-
-
-def _target(url: str) -> str:
-    """A proxy is asked for the whole URL."""
+    pairs = _pairs(pool.headers if headers is None else headers)
+    url = str(_argument(args, kwargs, 1, "url", "/"))
     if url.startswith("/"):
-        return url
-    path = url.partition("://")[2].partition("/")[2]
-    return "/" + path.partition("#")[0]
+        target = url.encode("utf-8", "replace")
+        return Sent(method, pool.scheme, pool.host.strip("[]"), pool.port, target, pairs)
+    # Of a proxy the whole URL is asked, and it is the proxy's pool.
+    parts = urlsplit(url)
+    target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}".encode("utf-8", "replace")
+    return Sent(method, parts.scheme, parts.hostname or "", parts.port, target, pairs)
 
 
 def _pairs(headers: Mapping[Any, Any]) -> list[tuple[bytes, bytes]]:

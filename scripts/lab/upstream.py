@@ -13,6 +13,8 @@ python -m lab.upstream        prints its URL, serves until its input ends
 /broken           less than it announces
 /reset            no answer, the connection is closed
 /slow             no answer in time
+
+It also plays a proxy, which answers by itself whatever host it is asked for.
 """
 
 import gzip
@@ -23,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 BLOCK = bytes(range(256)) * 256
 PATIENCE_S = 10.0
@@ -77,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self._body()
         self.server.seen.append(Seen(self.command, self.path, self.headers.items(), body))
-        what, _, argument = self.path.partition("?")[0].lstrip("/").partition("/")
+        what, _, argument = urlsplit(self.path).path.lstrip("/").partition("/")
         getattr(self, f"_{what}")(argument, body)
         self.wfile.flush()
 

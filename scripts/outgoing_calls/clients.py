@@ -179,7 +179,9 @@ class Aiohttp:
             session.request(asked.method, asked.url, **self._named(asked)) as response,
         ):
             async for part, _ in response.content.iter_chunks():
-                yield part
+                # Whether the end of a chunk comes with it or by itself, as nothing, is chance.
+                if part:
+                    yield part
 
     async def forget(self, asked: Asked) -> None:
         async with aiohttp.ClientSession() as session:

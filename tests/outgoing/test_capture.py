@@ -318,6 +318,33 @@ def test_middlewares_of_aiohttp_run_as_before_and_ours_is_innermost(scene: Scene
     assert asyncio.run(main())["request"]["headers"]["x-signature"] == "s"
 
 
+async def by_requests(url: str, proxy: str) -> None:
+    requests.get(url, proxies={"http": proxy}, timeout=10)  # noqa: ASYNC210
+
+
+async def by_httpx(url: str, proxy: str) -> None:
+    async with httpx.AsyncClient(proxy=proxy, verify=False) as client:
+        await client.get(url)
+
+
+async def by_aiohttp(url: str, proxy: str) -> None:
+    async with aiohttp.ClientSession() as session, session.get(url, proxy=proxy) as response:
+        await response.read()
+
+
+async def by_urllib3(url: str, proxy: str) -> None:
+    with urllib3.ProxyManager(proxy) as pool:
+        pool.request("GET", url)
+
+
+@pytest.mark.parametrize("get", [by_requests, by_httpx, by_aiohttp, by_urllib3])
+def test_a_call_through_a_proxy_is_one_to_where_it_goes(scene: Scene, get: Any):
+    scene.capture()
+    asyncio.run(get("http://shop.example.org/echo?a=1", scene.api.url))
+    assert scene.api.seen[-1].path == "http://shop.example.org/echo?a=1"
+    assert asyncio.run(scene.event())["request"]["uri"] == "http://shop.example.org/echo?a=1"
+
+
 def test_a_file_that_urllib3_sends_again_is_recorded_once(scene: Scene, tmp_path: Any):
     (tmp_path / "file").write_bytes(b"of a file")
     scene.capture()
