@@ -13,6 +13,7 @@ from typing import Any
 from moesifasgi.outgoing.aiohttp_reader import WatchedReader
 from moesifasgi.outgoing.call import Captured, OutgoingCall, Sent
 from moesifasgi.outgoing.capture import begin
+from moesifasgi.outgoing.header_pairs import header_pairs
 from moesifasgi.outgoing.patches import Patches
 from moesifasgi.outgoing.proxy import Proxy
 
@@ -62,10 +63,9 @@ async def _write_bytes(wrapped: Callable[..., Any], request: Any, args: Argument
 
 def _sent(request: Any) -> Sent:
     url = request.url
-    headers = [(name.encode("latin-1", "replace"), _bytes(value)) for name, value in request.headers.items()]
-    return Sent(
-        request.method, url.scheme, url.raw_host or "", url.port, url.raw_path_qs.encode("ascii"), headers
-    )
+    target = url.raw_path_qs.encode("ascii")
+    headers = header_pairs(request.headers.items())
+    return Sent(request.method, url.scheme, url.raw_host or "", url.port, target, headers)
 
 
 def _watch_request(call: OutgoingCall, request: Any) -> None:
@@ -127,7 +127,3 @@ class _Unreadable:
 
     async def read(self, *args: Any) -> bytes:
         raise RuntimeError("this body was not captured whole")
-
-
-def _bytes(value: Any) -> bytes:
-    return str(value).encode("utf-8", "replace")

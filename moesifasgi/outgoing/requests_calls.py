@@ -14,6 +14,7 @@ from requests.models import Response
 
 from moesifasgi.outgoing.call import Captured, OutgoingCall, Sent
 from moesifasgi.outgoing.capture import begin, below
+from moesifasgi.outgoing.header_pairs import header_pairs
 from moesifasgi.outgoing.patches import Patches
 from moesifasgi.outgoing.sent_body import watched
 from moesifasgi.outgoing.urllib3_response import watch
@@ -52,7 +53,7 @@ def _sent(request: Any) -> Sent:
         url.hostname or "",
         url.port,
         request.path_url.encode("utf-8", "replace"),
-        [(_bytes(name), _bytes(value)) for name, value in request.headers.items()],
+        header_pairs(request.headers.lower_items()),
     )
 
 
@@ -66,7 +67,7 @@ def _answered(call: OutgoingCall, response: Any) -> None:
     raw = response.raw
     pairs = getattr(raw, "headers", response.headers).items()
     show = partial(_shown_response, _head_of(response)) if call.is_asked_about else None
-    call.answered(response.status_code, [(_bytes(name), _bytes(value)) for name, value in pairs], show)
+    call.answered(response.status_code, header_pairs(pairs), show)
     watch(raw, call)
 
 
@@ -94,7 +95,3 @@ def _shown_response(head: Any, captured: Captured) -> Any:
     if captured.body is not None:
         shown.__dict__["_content"] = captured.body
     return shown
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode("latin-1", "replace")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from moesifasgi.outgoing.call import Captured, OutgoingCall, Sent
 from moesifasgi.outgoing.capture import begin, below
+from moesifasgi.outgoing.header_pairs import header_pairs
 from moesifasgi.outgoing.patches import Patches
 from moesifasgi.outgoing.sent_body import watched
 from moesifasgi.outgoing.urllib3_response import is_decoded, watch
@@ -59,7 +60,7 @@ def _urlopen(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwar
 def _sent(pool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sent:
     method = str(_argument(args, kwargs, 0, "method", "")).upper()
     headers = _argument(args, kwargs, 3, "headers", None)
-    pairs = _pairs(pool.headers if headers is None else headers)
+    pairs = header_pairs((pool.headers if headers is None else headers).items())
     url = str(_argument(args, kwargs, 1, "url", "/"))
     if url.startswith("/"):
         target = url.encode("utf-8", "replace")
@@ -68,10 +69,6 @@ def _sent(pool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sent:
     parts = urlsplit(url)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}".encode("utf-8", "replace")
     return Sent(method, parts.scheme, parts.hostname or "", parts.port, target, pairs)
-
-
-def _pairs(headers: Mapping[Any, Any]) -> list[tuple[bytes, bytes]]:
-    return [(_bytes(name), _bytes(value)) for name, value in headers.items()]
 
 
 def _watched_body(
@@ -98,7 +95,7 @@ def _answered(call: OutgoingCall, response: Any, preloaded: bool, decoded: bool)
     show = None
     if call.is_asked_about:
         show = partial(_shown_response, response.status, response.headers.copy(), response.reason)
-    call.answered(response.status, _pairs(response.headers), show)
+    call.answered(response.status, header_pairs(response.headers.items()), show)
     if preloaded:
         call.received(response.data, decoded=decoded and is_decoded(response))
         call.completed()
@@ -122,7 +119,3 @@ def _shown_response(status: int, headers: Any, reason: str | None, captured: Cap
 
 def _argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: str, default: Any) -> Any:
     return args[place] if len(args) > place else kwargs.get(name, default)
-
-
-def _bytes(text: Any) -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode("latin-1", "replace")

@@ -64,7 +64,9 @@ Where no function of yours says otherwise, a call that is made while a request i
 user, company and session token: those of your `IDENTIFY_USER`, `IDENTIFY_COMPANY` and `GET_SESSION_TOKEN`,
 or the user that the authorization header names. That holds in tasks and threads that the request starts, as
 far as context variables reach, until the application has returned from the request. A call of a task that
-lives longer is nobody's: it may be made for anyone.
+lives longer is nobody's: it may be made for anyone. So are the calls of WebSocket handlers and of the
+lifespan. A request that is itself not recorded (excluded, sampled out, skipped) has only the user of its
+header.
 
 Those functions run after the response. A call that ends earlier waits for them, in the worker: at most
 1,000 calls of a process, and 16 MiB of their bodies. What has no room leaves with the user of the
@@ -91,8 +93,8 @@ not recorded whole cannot be read (urllib3's is empty). The response is `None` w
 that such a function makes itself are not recorded.
 
 Asynchronous functions need an event loop of asyncio: the running one, or for a synchronous client in a
-thread that of the request that is served. Where there is none (scripts, trio), the event leaves without their
-answers, and `hook_timed_out` counts it.
+thread that of the request that is served. Where there is none (scripts, trio), the event leaves without
+their answers, and `hook_timed_out` counts it.
 
 `MASK_EVENT_MODEL` and the masks by name look at these events as at all others; mind that your own
 credentials are in their headers: `REQUEST_HEADER_MASKS: ["authorization"]`. `MAX_BODY_SIZE` and
