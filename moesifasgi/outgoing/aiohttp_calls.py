@@ -57,7 +57,7 @@ async def _write_bytes(wrapped: Callable[..., Any], request: Any, args: Argument
     """The body goes out."""
     call = request.__dict__.pop(_CALL, None)
     if call is not None and args:
-        args = (_WatchedWriter(args[0], call), *args[1:])
+        args = (_WatchedWriter(args[0], call, bool(request.compress)), *args[1:])
     await wrapped(*args, **kwargs)
 
 
@@ -90,18 +90,19 @@ def _answered(call: OutgoingCall, request: Any, response: Any) -> None:
 class _WatchedWriter(Proxy):
     """What aiohttp writes a body to."""
 
-    def __init__(self, writer: Any, call: OutgoingCall) -> None:
+    def __init__(self, writer: Any, call: OutgoingCall, compressing: bool) -> None:
         super().__init__(writer)
         self._self_call = call
+        # aiohttp puts its coding on behind this point; an application's own is on already.
+        self._self_decoded = compressing
 
     async def write(self, chunk: Any, *args: Any, **kwargs: Any) -> None:
-        # A coding, if there is one, is put on behind this point.
-        self._self_call.sending(chunk, decoded=True)
+        self._self_call.sending(chunk, decoded=self._self_decoded)
         await self.__wrapped__.write(chunk, *args, **kwargs)
 
     async def write_eof(self, chunk: bytes = b"") -> None:
         if chunk:
-            self._self_call.sending(chunk, decoded=True)
+            self._self_call.sending(chunk, decoded=self._self_decoded)
         self._self_call.sent()
         await self.__wrapped__.write_eof(chunk)
 

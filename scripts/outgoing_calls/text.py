@@ -45,7 +45,8 @@ for ASGI, WSGI and mocks); and aiohttp before 3.12, which a warning in the log s
 
 One request and its response on the wire. So each hop of a redirect is an event, and each step of a login by
 digest. What urllib3 tries again by itself (`Retry`), also below requests, and httpx's `retries`, are part
-of the one call.
+of the one call; what aiohttp tries again, since a kept connection turned out to be closed, is another
+event.
 
 The call stays as it is. Nothing is read that the application does not read: of a streamed response is
 recorded what passes, up to `MAX_BODY_SIZE`, and the event leaves when the response has ended or was closed.

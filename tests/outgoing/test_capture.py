@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import os
 import subprocess
 import sys
@@ -387,6 +388,24 @@ def test_a_file_that_urllib3_sends_again_is_recorded_once(scene: Scene, tmp_path
     event = asyncio.run(scene.event())
     assert event["request"]["body"] == "b2YgYSBmaWxl"
     assert [seen.body for seen in scene.api.seen[-3:]] == [b"of a file"] * 3
+
+
+@pytest.mark.parametrize("compressed_by", ["aiohttp", "application"])
+def test_a_compressed_request_is_stored_as_what_it_holds(scene: Scene, compressed_by: str):
+    named: dict[str, Any] = {"data": b'{"a": 1}', "compress": "gzip"}
+    if compressed_by == "application":
+        named = {"data": gzip.compress(b'{"a": 1}'), "headers": {"Content-Encoding": "gzip"}}
+
+    async def main() -> dict[str, Any]:
+        scene.capture()
+        async with aiohttp.ClientSession() as session, session.post(scene.url("/echo"), **named) as response:
+            await response.read()
+        return await scene.event()
+
+    event = asyncio.run(main())
+    assert gzip.decompress(scene.api.seen[-1].body) == b'{"a": 1}'
+    assert event["request"]["body"] == {"a": 1}
+    assert event["request"]["headers"]["content-encoding"] == "gzip"
 
 
 def test_a_read_that_is_cancelled_and_tried_again_is_one_call(scene: Scene):
