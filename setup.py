@@ -62,6 +62,7 @@ setup(
         "click>=8.1",
         "prometheus_client>=0.19",
         "regex>=2024.4.16",
+        "wrapt>=1.16",
     ],
     extras_require={
         "codings": ["brotli>=1.2", "zstandard>=0.22"],
@@ -70,9 +71,11 @@ setup(
         "test": [
             *TESTS,
             *FRAMEWORKS,
+            "aiohttp>=3.12",
             "brotli>=1.2",
             "granian>=2.3",
             "httpx[http2]>=0.27",
+            "httpx2>=2.0",
             "hypercorn>=0.17",
             "pyyaml>=6.0",
             "setuptools>=70.1",

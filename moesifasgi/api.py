@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from moesifasgi.channel.registry import channel_for, channels
 from moesifasgi.errors import SettingsError
+from moesifasgi.outgoing.dropped import record_dropped
 from moesifasgi.quiet import say
 from moesifasgi.recorder import Recorder, recorder_of
 from moesifasgi.settings import Settings
@@ -61,6 +62,7 @@ def flush(timeout: float = 10.0) -> bool:
 
     Blocks the calling thread: in a coroutine, call it through ``asyncio.to_thread``.
     """
+    record_dropped()
     deadline = time.monotonic() + timeout
     drained = [channel.drain(max(0.0, deadline - time.monotonic()), give_up=False) for channel in channels()]
     return all(one.delivered for one in drained)

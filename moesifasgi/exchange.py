@@ -9,12 +9,12 @@ recorded is copied when it is seen: of the scope as the server gave it, of a mes
 """
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from moesifasgi.body_tap import BodyTap
 from moesifasgi.event.content_types import ContentTypes
 from moesifasgi.event.event_settings import EventSettings
-from moesifasgi.event.record import Ending, Record
+from moesifasgi.event.record import INCOMING, Ending, Record
 from moesifasgi.policy.identity import Identity
 from moesifasgi.policy.sampling import Sampling
 
@@ -25,8 +25,10 @@ TRANSACTION_HEADER = b"x-moesif-transaction-id"
 CLIENT_CLOSED_REQUEST = 499
 """Status recorded where the client left before a response began; nginx's number for it."""
 _COMPLETE = Ending.COMPLETE
-_UNKNOWN_YET = (None, None, None, None, "Incoming")
+_UNKNOWN_YET = (None, None, None, None, INCOMING)
 """User, company, session token, metadata and direction, as a Record has them before any hook."""
+_AS_THE_HEADERS_SAY = (False, False)
+"""Bodies pass with their content coding on."""
 _NO_STATUS = {
     Ending.FAILED: 500,
     Ending.DISCONNECTED: CLIENT_CLOSED_REQUEST,
@@ -43,6 +45,13 @@ class Answered(NamedTuple):
 
 
 NOT_ASKED = Answered()
+
+
+class Waiting(Protocol):
+    """Whoever waits for the answer to who makes this request."""
+
+    def settle(self, record: Record | None) -> None:
+        """Here it is, in the record; with None there is none, and will be none. Said once or more."""
 
 
 def copy_of(scope: Scope) -> Scope:
@@ -98,6 +107,7 @@ class Exchange:
         "response_body",
         "sampling",
         "transaction_id",
+        "waiting",
     )
 
     def __init__(
@@ -116,6 +126,8 @@ class Exchange:
         self.sampling: Sampling | None = None
         """The dashboard's rates, if they are to be asked for at the end."""
         self.identified = NOT_ASKED
+        self.waiting: Waiting | None = None
+        """Outgoing calls made meanwhile, if there may be any."""
         self.blocked_by: str | None = None
         """The governance rule that answered in the application's place."""
         self._scope = scope
@@ -244,6 +256,17 @@ class Exchange:
             self._ending = Ending.FAILED
         self._error = type(error).__name__ if error is not None and not cancelled else None
 
+    def attributed(self, record: Record) -> Record:
+        """The functions have said who it is."""
+        if self.waiting is not None:
+            self.waiting.settle(record)
+        return record
+
+    def over(self) -> None:
+        """Nothing more will be said of who it is."""
+        if self.waiting is not None:
+            self.waiting.settle(None)
+
     def record(self, ended_at: float, weight: int = 1, settings: EventSettings | None = None) -> Record:
         """What happened, as one value. ``ended_at`` is in the unit and of the clock of ``started_at``."""
         status = self._status
@@ -277,6 +300,7 @@ class Exchange:
                 self.blocked_by,
                 settings,
                 self._response_unseen,
+                *_AS_THE_HEADERS_SAY,
             )
         )
 

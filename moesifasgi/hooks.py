@@ -1,27 +1,25 @@
 """The user's functions of a request and its response: SKIP, IDENTIFY_USER, IDENTIFY_COMPANY, GET_METADATA,
-GET_SESSION_TOKEN. They get Starlette's own ``Request`` and ``Response``, made of what was captured: nothing
-that they do to them reaches the live ones. This module loads Starlette, so it is loaded when a hook is set.
+GET_SESSION_TOKEN, and the same for outgoing calls. They get objects of the framework's, or of the client
+library's, own classes, made of what was captured: nothing that they do to them reaches the live ones.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import msgpack
-from starlette.requests import Request
-from starlette.responses import Response
 
 from moesifasgi.channel import Channel
-from moesifasgi.enforcement.call import is_whole
-from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.jsonable import jsonable
 from moesifasgi.event.record import Record
-from moesifasgi.exchange import NOT_ASKED, Answered, Message, Scope, copy_of
+from moesifasgi.exchange import NOT_ASKED, Answered
 from moesifasgi.policy.identity import UNKNOWN, Identity, Unknown
-from moesifasgi.settings import HookSettings
+from moesifasgi.settings import Functions
 from moesifasgi.steps import Steps
 from moesifasgi.user_function import UserFunction
 
 T = TypeVar("T")
+Pair = Callable[[], tuple[Any, Any]]
+"""Makes a request and a response for one function; None where there was no response."""
 
 MAX_ID_CHARACTERS = 10_000
 """A session token may be a JWT of several kB; what is longer is no id."""
@@ -49,73 +47,42 @@ class Answers(NamedTuple):
 
 
 class Hooks:
-    """The functions that are set; at least one is."""
+    """The functions that are set; at least one is. ``suffix`` is that of their keys."""
 
-    def __init__(self, settings: HookSettings, channel: Channel) -> None:
+    def __init__(self, functions: Functions, timeout_s: float, channel: Channel, suffix: str = "") -> None:
         def prepared(key: str, function: Any) -> UserFunction | None:
-            if function is None:
-                return None
-            return UserFunction(key, function, settings.timeout_s, channel)
+            return None if function is None else UserFunction(key + suffix, function, timeout_s, channel)
 
-        self._skip = prepared("SKIP", settings.skip)
-        self._identify_user = prepared("IDENTIFY_USER", settings.identify_user)
-        self._identify_company = prepared("IDENTIFY_COMPANY", settings.identify_company)
-        self._get_session_token = prepared("GET_SESSION_TOKEN", settings.get_session_token)
-        self._get_metadata = prepared("GET_METADATA", settings.get_metadata)
+        self._skip = prepared("SKIP", functions.skip)
+        self._identify_user = prepared("IDENTIFY_USER", functions.identify_user)
+        self._identify_company = prepared("IDENTIFY_COMPANY", functions.identify_company)
+        self._get_session_token = prepared("GET_SESSION_TOKEN", functions.get_session_token)
+        self._get_metadata = prepared("GET_METADATA", functions.get_metadata)
 
-    def answers(self, record: Record, scope: Scope, identified: Answered = NOT_ASKED) -> Steps[Answers]:
+    def answers(self, pair: Pair, identified: Answered = NOT_ASKED) -> Steps[Answers]:
         """Ask each function once, SKIP first; what it would skip, the others never see.
 
         Who was ``identified`` before the application ran is not asked for again.
         """
-        if (yield from _asked(self._skip, bool, record, scope)) is True:
+        if (yield from _asked(self._skip, bool, pair)) is True:
             return Answers(skip=True)
         user_id, company_id = identified
         if not isinstance(user_id, str):
-            user_id = yield from _asked(self._identify_user, id_of, record, scope)
+            user_id = yield from _asked(self._identify_user, id_of, pair)
         if not isinstance(company_id, str):
-            company_id = yield from _asked(self._identify_company, id_of, record, scope)
-        session_token = yield from _asked(self._get_session_token, id_of, record, scope)
-        metadata = yield from _asked(self._get_metadata, metadata_of, record, scope)
+            company_id = yield from _asked(self._identify_company, id_of, pair)
+        session_token = yield from _asked(self._get_session_token, id_of, pair)
+        metadata = yield from _asked(self._get_metadata, metadata_of, pair)
         return Answers(False, user_id, company_id, session_token, None if metadata is UNKNOWN else metadata)
 
 
 def _asked(
-    function: UserFunction | None, convert: Callable[[Any], T], record: Record, scope: Scope
+    function: UserFunction | None, convert: Callable[[Any], T], pair: Pair
 ) -> Steps[T | Unknown | None]:
     """One function's answer. Its pair is its own: a body that one has read is there for the next."""
     if function is None:
         return None
-    return (yield from function.answer(convert, request_of(record, scope), response_of(record)))
-
-
-def request_of(record: Record, scope: Scope) -> Request:
-    """A request whose body is the captured one, if that is all of it.
-
-    Otherwise (cut, not recorded, or not read by the application) reading it raises ClientDisconnect, after
-    the part that there is: half a body would name the wrong user.
-    """
-    given = False
-
-    async def receive() -> Message:
-        nonlocal given
-        if given:
-            return {"type": "http.disconnect"}
-        given = True
-        return {
-            "type": "http.request",
-            "body": record.request_body or b"",
-            "more_body": not is_whole(record, flat_headers(record.request_headers)),
-        }
-
-    return Request(copy_of(scope), receive)
-
-
-def response_of(record: Record) -> Response:
-    """The response with its first MAX_BODY_SIZE bytes; ``b""`` where its body is not recorded."""
-    response = Response(record.response_body, record.status or 0)
-    response.raw_headers = [(name.lower(), value) for name, value in record.response_headers]
-    return response
+    return (yield from function.answer(convert, *pair()))
 
 
 def id_of(value: object) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from moesifasgi.channel import Channel
 from moesifasgi.exchange import Message, Scope
+from moesifasgi.outgoing.dropped import record_dropped
 from moesifasgi.quiet import say
 from moesifasgi.steps import waiting
 
@@ -80,6 +81,7 @@ class Lifespan:
         from anyio import to_thread
 
         try:
+            record_dropped()
             left_s = self._shutdown_timeout_s
             if waiting:
                 begun = time.monotonic()

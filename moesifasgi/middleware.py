@@ -8,7 +8,7 @@ from inspect import CO_COROUTINE
 from logging import DEBUG, ERROR
 from time import time
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moesifasgi.channel.registry import channel_for
 from moesifasgi.enforcement.call import Call
@@ -23,6 +23,9 @@ from moesifasgi.recorder import Recorder, remember_recorder
 from moesifasgi.settings import SamplingOrder, Settings
 from moesifasgi.transaction_id import new_transaction_id
 from moesifasgi.updates import Updates
+
+if TYPE_CHECKING:
+    from moesifasgi.outgoing.outgoing_recorder import OutgoingRecorder
 
 _ASGI_ARGUMENTS = ("scope", "receive", "send")
 Receive = Callable[[], Awaitable[Message]]
@@ -50,6 +53,7 @@ class MoesifMiddleware(Updates):
         self.app = app
         self._fault: SettingsError | None = None
         self._recorder: Recorder | None = None
+        self._outgoing: OutgoingRecorder | None = None
         try:
             self._recorder = self._configured(settings if settings is not None else {})
         except SettingsError as fault:
@@ -71,7 +75,7 @@ class MoesifMiddleware(Updates):
         app, tap = self.app, None
         if scope["type"] == "http":
             policy = self._in_force.policy
-            if policy is NO_POLICY and self._takes_all:
+            if policy is NO_POLICY and self._goes_straight_in:
                 tap = _tapped(self._recorder, scope, receive, send)
             else:
                 app, tap = self._entered(self._recorder, app, policy, scope, receive, send)
@@ -99,8 +103,13 @@ class MoesifMiddleware(Updates):
         remember_recorder(recorder)
         first_match = loaded.capture.sampling is SamplingOrder.FIRST_MATCH
         self._in_force = policy_in_force(recorder.channel, recorder.key, first_match=first_match)
-        self._takes_all = recorder.sampler.takes_all
         self._governor = Governor(loaded, recorder.channel)
+        if loaded.outgoing.capture:
+            # Loaded here: it is for those who ask for it.
+            from moesifasgi.outgoing.capture import start
+
+            self._outgoing = start(loaded, recorder, self._in_force)
+        self._goes_straight_in = recorder.sampler.takes_all and self._outgoing is None
         return recorder
 
     async def _refuse_to_start(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,6 +132,8 @@ class MoesifMiddleware(Updates):
             recorder.lost("begin", error)
             return app, None
         tap = _sampled(recorder, policy, call, scope, receive, send)
+        if self._outgoing is not None:
+            app = self._outgoing.serving(app, scope, tap)
         if policy.governance.empty:
             return app, tap
         return self._governor.governed(app, policy.governance, call, tap), tap

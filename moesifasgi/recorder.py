@@ -6,7 +6,7 @@ them is counted, logged at most once a minute, and costs that one event.
 
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Set
 from logging import DEBUG
 from typing import Any
 
@@ -18,11 +18,12 @@ from moesifasgi.enforcement.sampler import Sampler
 from moesifasgi.event.content_types import ContentTypes
 from moesifasgi.event.record import Record
 from moesifasgi.exchange import Exchange, Scope
-from moesifasgi.pipeline import Content, LeftOut, Pipeline
+from moesifasgi.pipeline import Content, LeftOut, M, Matter, Pipeline, incoming_pipeline
 from moesifasgi.policy.sampling import Sampling
 from moesifasgi.quiet import say
 from moesifasgi.settings import Settings
 from moesifasgi.steps import Steps, waiting
+from moesifasgi.wire.application import DEFAULT_BASE_URI
 from moesifasgi.wire.messages import Kind
 from moesifasgi.wire.ring import Offer
 
@@ -42,11 +43,18 @@ _packer = _Packer()
 # Looking a member up in its enum takes longer than calling a function (3.11); these are on the request path.
 _RECORD, _ACCEPTED = int(Kind.RECORD), Offer.ACCEPTED
 _recorders: dict[str, "Recorder"] = {}
+_collectors = {DEFAULT_BASE_URI}
 
 
 def remember_recorder(recorder: "Recorder") -> None:
     """Called for each middleware, for the package's plain functions; an application's first counts."""
     _recorders.setdefault(recorder.application_id, recorder)
+    _collectors.add(recorder.base_uri)
+
+
+def collectors() -> Set[str]:
+    """The collectors of all middlewares in this process (their BASE_URI), and Moesif's own."""
+    return _collectors
 
 
 def recorder_of(application_id: str | None) -> "Recorder | None":
@@ -63,6 +71,7 @@ class Recorder:
         capture = settings.capture
         self.channel = channel
         self.application_id = settings.delivery.application_id
+        self.base_uri = settings.delivery.base_uri
         self.request_limit_bytes = capture.max_body_bytes if capture.log_request_body else None
         self.response_limit_bytes = capture.max_body_bytes if capture.log_response_body else None
         self.content_types = ContentTypes(capture.log_content_types) if capture.log_content_types else None
@@ -73,7 +82,7 @@ class Recorder:
         self.event_settings = settings.event_settings()
         self._settings_on_wire = self.event_settings.on_wire
         self.sampler = Sampler(settings)
-        self._pipeline = Pipeline(settings, channel, self.sampler)
+        self.pipeline = incoming_pipeline(settings, channel, self.sampler)
         self._debug = capture.debug
 
     def rate(self, scope: Scope, sampling: Sampling | None, call: Call) -> float | None:
@@ -83,12 +92,12 @@ class Recorder:
         """
         sampler = self.sampler
         if sampler.excludes(scope):
-            self._leave_out("skipped")
+            self.leave_out("skipped")
             return None
         rate = sampler.rate_before(sampling, call)
         if sampler.keeps(rate):
             return rate
-        self._leave_out("sampled_out")
+        self.leave_out("sampled_out")
         return None
 
     def finish(self, exchange: Exchange, *, in_place: bool = True) -> Coroutine[Any, Any, None] | None:
@@ -97,19 +106,25 @@ class Recorder:
         A coroutine that comes back is the rest of that, to be awaited at once (not on asyncio, where it is a
         task); without ``in_place`` none does.
         """
+        return self.complete(exchange, self.pipeline, in_place=in_place)
+
+    def complete(
+        self, matter: M, pipeline: Pipeline[M], *, in_place: bool
+    ) -> Coroutine[Any, Any, None] | None:
+        """As ``finish``, for a matter of either direction."""
         self.channel.counters.add("captured")
         try:
-            rate = exchange.rate
+            rate = matter.rate
             weight = 1 if rate >= 100 else self.sampler.weight(rate)
-            record = exchange.record(time.time(), weight, self._settings_on_wire)
-            pipeline = self._pipeline
-            if pipeline.is_empty and exchange.sampling is None:
+            record = matter.record(time.time(), weight, self._settings_on_wire)
+            if pipeline.is_empty and matter.sampling is None:
                 self._hand_over(_RECORD, record)
             else:
-                steps = self._completed(pipeline.content(record, exchange))
+                steps = self._completed(pipeline.content(record, matter), matter)
                 return waiting.run(steps, pipeline.timeout_s, in_place=in_place)
         except Exception as error:  # noqa: BLE001  (the boundary: see the module)
             self._failed("finish", error)
+            matter.over()
         return None
 
     def abandon(self, exchange: Exchange, error: Exception) -> None:
@@ -117,6 +132,7 @@ class Recorder:
         if not exchange.finished:
             exchange.finished = True
             self.lost("an exchange", error)
+            exchange.over()
 
     def lost(self, where: str, error: Exception) -> None:
         """A request of which no record could be made."""
@@ -137,7 +153,7 @@ class Recorder:
         self.channel.counters.drop("invalid_update")
         say(f"invalid {kind.name}", "%s update was dropped: %s", kind.name.lower(), why)
 
-    def _completed(self, steps: Steps[Content | LeftOut]) -> Steps[None]:
+    def _completed(self, steps: Steps[Content | LeftOut], matter: Matter) -> Steps[None]:
         try:
             content = yield from steps
             if isinstance(content, str):
@@ -146,6 +162,8 @@ class Recorder:
                 self._hand_over(*content)
         except Exception as error:  # noqa: BLE001  (the boundary: see the module)
             self._failed("finish", error)
+        finally:
+            matter.over()
 
     def _hand_over(self, kind: int, content: Record | dict[str, Any]) -> None:
         counters = self.channel.counters
@@ -165,7 +183,8 @@ class Recorder:
         elif self._debug:
             say("debug", "events are recorded; the counters: %s", counters.snapshot(), level=DEBUG)
 
-    def _leave_out(self, fate: LeftOut) -> None:
+    def leave_out(self, fate: LeftOut) -> None:
+        """One that is not recorded, which is known before anything of it was captured."""
         self.channel.counters.add("captured")
         self.channel.counters.add(fate)
 

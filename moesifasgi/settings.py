@@ -17,7 +17,7 @@ from enum import StrEnum
 from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from moesifasgi.errors import SettingsError
 from moesifasgi.event.event_settings import EventSettings
@@ -49,8 +49,6 @@ Hook = Callable[..., Any]
 ENVIRONMENT_PREFIX = "MOESIF_"
 RETIRED = {"LOCAL_DEBUG": "set BASE_URI to the address of a local collector instead"}
 """Keys of the published packages that are accepted without effect, and what does their work now."""
-NO_EFFECT_YET = ("CAPTURE_OUTGOING_REQUESTS",)
-"""Keys that have no effect in this version, which harms nobody."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A header's or method's name; RFC 9110, section 5.6.2."""
@@ -274,6 +272,21 @@ class CaptureSettings:
     """Whether this package's logger says more; no body or header is logged, nor a line for each event."""
 
 
+class Functions(Protocol):
+    """The user's functions of a request and its response, of either direction."""
+
+    @property
+    def skip(self) -> Hook | None: ...
+    @property
+    def identify_user(self) -> Hook | None: ...
+    @property
+    def identify_company(self) -> Hook | None: ...
+    @property
+    def get_metadata(self) -> Hook | None: ...
+    @property
+    def get_session_token(self) -> Hook | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class HookSettings:
     """The user's functions, synchronous or asynchronous."""
@@ -361,19 +374,19 @@ class OutgoingSettings:
     """Calls that the application itself makes to other APIs."""
 
     capture: bool = _setting("CAPTURE_OUTGOING_REQUESTS", False, BOOLEAN)
-    """Whether calls that the application makes are recorded."""
+    """Whether calls that the application makes are recorded: through requests, httpx, aiohttp or urllib3."""
     log_body: bool = _setting("LOG_BODY_OUTGOING", True, BOOLEAN)
     """Whether their bodies are recorded."""
     skip: Hook | None = _setting("SKIP_OUTGOING", None, _FUNCTION)
-    """`(request, response)` → True for a call not to be recorded."""
+    """`(request, response)` of the client library → True for a call not to be recorded."""
     identify_user: Hook | None = _setting("IDENTIFY_USER_OUTGOING", None, _FUNCTION)
-    """`(request, response)` → the user's id."""
+    """`(request, response)` → the user's id. Without one, the user is that of the request being served."""
     identify_company: Hook | None = _setting("IDENTIFY_COMPANY_OUTGOING", None, _FUNCTION)
-    """`(request, response)` → the company's id."""
+    """`(request, response)` → the company's id; else that of the request being served."""
     get_metadata: Hook | None = _setting("GET_METADATA_OUTGOING", None, _FUNCTION)
     """`(request, response)` → a dict, stored with the event."""
     get_session_token: Hook | None = _setting("GET_SESSION_TOKEN_OUTGOING", None, _FUNCTION)
-    """`(request, response)` → the session's token."""
+    """`(request, response)` → the session's token; else that of the request being served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +417,6 @@ class Settings:
         warnings = tuple(_keys_without_effect(settings))
         if faults:
             raise SettingsError([*faults, *warnings])
-        warnings += tuple(_no_effect_yet(values))
         sections = {
             name: section(**{f.name: values[_entry(f).key] for f in fields(section)})
             for name, section in SECTIONS.items()
@@ -470,12 +482,6 @@ def _check(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"SHIPPER: expected only with TRANSPORT 'auto' or 'queue', got it with '{transport}'"
     if values.get("OFFLINE_FILE") is not None and transport not in (Transport.AUTO, None):
         yield f"OFFLINE_FILE: expected only with TRANSPORT 'auto', got it with '{transport}'"
-
-
-def _no_effect_yet(values: Mapping[str, Any]) -> Iterator[str]:
-    for key in NO_EFFECT_YET:
-        if values[key] != ENTRIES[key].default:
-            yield f"{key} has no effect in this version"
 
 
 def _keys_without_effect(keys: Iterable[object]) -> Iterator[str]:

@@ -92,7 +92,7 @@ class Waiting:
             awaited = next(steps)
         except StopIteration:
             return None
-        loop = _running_loop()
+        loop = running_loop()
         crowded = self._is_crowded()
         if crowded or (not in_place if loop is None else _is_closing(loop)):
             _discard(awaited)
@@ -130,7 +130,7 @@ class Waiting:
         without another call of a user's function.
         """
         self._bury()
-        loop = _running_loop()
+        loop = running_loop()
         # A list: loops of other threads add to it meanwhile.
         own = {task: steps for task, steps in list(self._tasks.items()) if task.get_loop() is loop}
         if loop is None or not own:
@@ -196,7 +196,7 @@ class Waiting:
         return task.result() if _has_result(task) else OUT_OF_TIME
 
     async def _answered_here(self, awaited: Awaitable[Any], timeout_s: float) -> Outcome:
-        if _running_loop() is not None:
+        if running_loop() is not None:
             return await self._answered(awaited, timeout_s)
         # Loaded here: only trio needs it.
         from anyio import move_on_after
@@ -303,7 +303,8 @@ def _is_closing(loop: asyncio.AbstractEventLoop) -> bool:
     return all(task.cancelling() for task in asyncio.all_tasks(loop))
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """asyncio's, of this thread."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -1,6 +1,7 @@
 """Write into the documents what is made elsewhere.
 
-README's table of settings, docs/what-is-recorded.md, and the shipper's example file docs/shipper.toml.
+README's table of settings, docs/what-is-recorded.md, docs/outgoing-calls.md, and the shipper's example file
+docs/shipper.toml.
 
 ``bench.py --readme`` writes its own tables: of figures, and of sizes in docs/operations.md.
 
@@ -17,6 +18,7 @@ README = ROOT / "README.md"
 EXAMPLE = ROOT / "docs" / "shipper.toml"
 OPERATIONS = ROOT / "docs" / "operations.md"
 WHAT_IS_RECORDED = ROOT / "docs" / "what-is-recorded.md"
+OUTGOING_CALLS = ROOT / "docs" / "outgoing-calls.md"
 
 
 def replace_section(name: str, text: str, page: Path = README) -> None:
@@ -32,8 +34,10 @@ def replace_section(name: str, text: str, page: Path = README) -> None:
 
 if __name__ == "__main__":
     # Here: other programs want only the above, and the cases need every content coding's library.
+    from outgoing_calls.page import page as page_of_outgoing_calls
     from recorded.page import page
 
     replace_section("settings", markdown_table())
     WHAT_IS_RECORDED.write_text(page(), "utf-8")
     EXAMPLE.write_text(example(), "utf-8")
+    OUTGOING_CALLS.write_text(page_of_outgoing_calls(), "utf-8")

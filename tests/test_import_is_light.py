@@ -16,6 +16,10 @@ HEAVY = [
     "click",
     "regex",
     "starlette",
+    "wrapt",
+    "httpx",
+    "aiohttp",
+    "urllib3",
 ]
 
 

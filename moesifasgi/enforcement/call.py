@@ -11,7 +11,7 @@ from moesifasgi.event.client_ip import client_ip
 from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.identity import user_id_from
-from moesifasgi.event.record import Record
+from moesifasgi.event.record import OUTGOING, Record
 from moesifasgi.exchange import Scope
 from moesifasgi.policy.facts import MAX_SEARCHING_S, Facts
 from moesifasgi.policy.identity import Identity
@@ -74,6 +74,18 @@ class Caller:
         return self._user[0]
 
 
+class _Application(Caller):
+    """The sender of an outgoing call: the application. Its credentials name no user of its API."""
+
+    __slots__ = ()
+
+    def ip_address(self) -> str | None:
+        return None
+
+    def user(self, answered: Identity = None) -> Identity:
+        return answered
+
+
 class Call:
     """One call: its ``facts`` and its ``caller``."""
 
@@ -92,7 +104,8 @@ class Call:
     @classmethod
     def of_record(cls, record: Record, settings: EventSettings) -> "Call":
         """What is known after it; a body that is not recorded whole stays unseen."""
-        caller = Caller(record.request_headers, record.client, settings)
+        kind = _Application if record.direction == OUTGOING else Caller
+        caller = kind(record.request_headers, record.client, settings)
         call = cls(_facts(record.method, record.path, record.root_path, caller), caller)
         if record.request_body is not None and is_whole(record, caller.headers()):
             call.see_body(record.request_body)

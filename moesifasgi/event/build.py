@@ -25,7 +25,7 @@ from moesifasgi.event.headers import flat_headers
 from moesifasgi.event.identity import user_id_from
 from moesifasgi.event.jsonable import jsonable, well_formed
 from moesifasgi.event.notes import NOTES_KEY
-from moesifasgi.event.record import Ending, Record
+from moesifasgi.event.record import OUTGOING, Ending, Record
 from moesifasgi.event.uri import request_uri
 
 STATUS_OF_A_FAILURE = 500
@@ -78,20 +78,23 @@ def is_unread(record: Record, headers: Mapping[str, str]) -> bool:
 def _request(
     record: Record, settings: EventSettings, headers: dict[str, str], notes: Notes, bounds: Bounds
 ) -> dict[str, Any]:
+    # An outgoing call went where its URL says, and its client is this application.
+    incoming = record.direction != OUTGOING
     request = _present(
         {
             "time": _iso(record.started_at),
-            "uri": request_uri(record, headers.get("host")),
+            "uri": request_uri(record, headers.get("host") if incoming else None),
             "verb": well_formed(record.method) or UNKNOWN_METHOD,
             "headers": headers,
             "api_version": _text(settings.api_version),
-            "ip_address": client_ip(headers, record.client, settings.trusted_proxies),
+            "ip_address": client_ip(headers, record.client, settings.trusted_proxies) if incoming else None,
         }
     )
     body = record.request_body
     if body is not None:
         note = {"read_bytes": record.request_body_size} if is_unread(record, headers) else {}
-        request |= _body(body, record.request_body_size, headers, note, bounds)
+        coded = _as_decoded(headers) if record.request_decoded else headers
+        request |= _body(body, record.request_body_size, coded, note, bounds)
         if note:
             notes["request_body"] = note
     return request
@@ -100,14 +103,15 @@ def _request(
 def _response(record: Record, notes: Notes, bounds: Bounds) -> dict[str, Any] | None:
     status = record.status
     if status is None:
-        if record.ending != Ending.FAILED:
+        if record.ending != Ending.FAILED or record.direction == OUTGOING:
             return None
         status = STATUS_OF_A_FAILURE
     headers = flat_headers(record.response_headers)
     response = {"time": _iso(record.ended_at), "status": status, "headers": headers}
     if record.response_body is not None:
         note: Notes = {}
-        response |= _body(record.response_body, record.response_body_size, headers, note, bounds)
+        coded = _as_decoded(headers) if record.response_decoded else headers
+        response |= _body(record.response_body, record.response_body_size, coded, note, bounds)
         if note:
             notes["response_body"] = note
     elif record.response_unseen:
@@ -128,11 +132,16 @@ def _body(raw: bytes, size: int, headers: Mapping[str, str], note: Notes, bounds
     return {"body": body.content, "transfer_encoding": body.transfer_encoding}
 
 
+def _as_decoded(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers as they would be for the body as it is recorded."""
+    return {name: value for name, value in headers.items() if name != "content-encoding"}
+
+
 def _user_id(record: Record, settings: EventSettings, headers: Mapping[str, str]) -> str | None:
     if record.user_id is not None:
         return _text(record.user_id)
     # An outgoing call carries the application's own credentials, which name no user and are secret.
-    if record.direction == "Outgoing":
+    if record.direction == OUTGOING:
         return None
     return user_id_from(headers, settings.authorization_headers, settings.authorization_user_id_field)
 

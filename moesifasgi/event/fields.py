@@ -50,6 +50,8 @@ _ALLOWED: dict[str, tuple[type, ...]] = {
     "blocked_by": _OPTIONAL_TEXT,
     "settings": _OPTIONAL_SEQUENCE,
     "response_unseen": (bool,),
+    "request_decoded": (bool,),
+    "response_decoded": (bool,),
 }
 _ENDINGS = frozenset(Ending)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

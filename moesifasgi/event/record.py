@@ -19,17 +19,26 @@ Headers = Sequence[tuple[bytes, bytes]]
 """Header fields as ASGI gives them: (name, value) pairs of bytes, in order, duplicates kept."""
 
 
+INCOMING, OUTGOING = "Incoming", "Outgoing"
+"""Directions: a call of this application's API, and one that the application makes to another."""
+
+
 class Ending(IntEnum):
-    """How the exchange ended, as far as the middleware saw it."""
+    """How the exchange ended, as far as the middleware saw it.
+
+    Of an outgoing call the application is the client, and what fails is the call.
+    """
 
     COMPLETE = 0
     """The application sent its last body message."""
     FAILED = 1
-    """The application raised: recorded as status 500 unless a response had started."""
+    """The application raised: recorded as status 500 unless a response had started. An outgoing call did."""
     DISCONNECTED = 2
-    """The client left, or the server cancelled the request, before the last body message."""
+    """The client left, or the server cancelled the request, before the last body message. The application
+    cancelled an outgoing call, or closed its response before the end.
+    """
     ABANDONED = 3
-    """The application returned without finishing its response."""
+    """The application returned without finishing its response. It forgot that of an outgoing call."""
 
 
 class Record(NamedTuple):
@@ -72,13 +81,16 @@ class Record(NamedTuple):
     company_id: str | None = None
     session_token: str | None = None
     metadata: dict[str, Any] | None = None
-    direction: str = "Incoming"
+    direction: str = INCOMING
     weight: int = 1
     blocked_by: str | None = None
     settings: EventSettings | None = None
     """None: the defaults. As it comes from the wire it is an array (``EventSettings.from_wire``)."""
     response_unseen: bool = False
     """Whether the response's body is left out because the server read it from a file by itself."""
+    request_decoded: bool = False
+    """Whether the body is recorded without the content coding that the headers name."""
+    response_decoded: bool = False
 
     @classmethod
     def from_wire(cls, fields: object) -> "Record":

@@ -58,6 +58,8 @@ def test_what_an_exchange_saw_stands_each_in_its_own_field():
         "blocked_by": "rule",
         "settings": SETTINGS,
         "response_unseen": False,
+        "request_decoded": False,
+        "response_decoded": False,
     }
 
 

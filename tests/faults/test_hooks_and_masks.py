@@ -116,7 +116,7 @@ def test_without_debug_the_level_is_the_applications_own(worker: OneWorker):
 def said(function: Any) -> Any:
     """What an IDENTIFY_USER function is taken to have said."""
     settings = Settings.load({"APPLICATION_ID": "a", "IDENTIFY_USER": function}, {})
-    hooks = Hooks(settings.hooks, MemoryChannel())
+    hooks = Hooks(settings.hooks, settings.hooks.timeout_s, MemoryChannel())
     steps = hooks._identify_user.answer(str, Request({"type": "http"}), Response())
     with pytest.raises(StopIteration) as done:
         next(steps)

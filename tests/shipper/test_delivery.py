@@ -621,7 +621,8 @@ def test_a_thread_that_cannot_be_started_costs_time_and_no_batch(rig, event, unt
     rig.know(A, concurrent_uploads=1)
     rig.append(user(0), user(1), stream="users")
     rig.start()
-    until(lambda: rig.delivery.status()["reasons"] == ["fault in the delivery loop: RuntimeError"])
+    told = Reason("fault in the delivery loop: RuntimeError", Advice.BEGINS_AFRESH)
+    until(lambda: rig.delivery.status()["reasons"] == [told])
     until(lambda: rig.spool.totals().delivered == 2, timeout_s=20.0)
 
 

@@ -10,8 +10,16 @@ SETTLE_S = 0.05
 """What comes after the last unit (acknowledgements, say) belongs to the turn as well."""
 
 
-async def take_turns(work: Callable[[int], Awaitable[None]]) -> None:
+def _nothing() -> dict[str, int]:
+    return {}
+
+
+async def take_turns(
+    work: Callable[[int], Awaitable[None]], more: Callable[[], dict[str, int]] = _nothing
+) -> None:
     """Do ``work`` of the count in each line, and answer its CPU time in all threads, until the input ends.
+
+    ``more`` goes into the answer too.
 
     The loop runs between turns, so nothing that lives on it is kept from its business.
     """
@@ -21,5 +29,6 @@ async def take_turns(work: Callable[[int], Awaitable[None]]) -> None:
         began = time.process_time()
         await work(int(line))
         await asyncio.sleep(SETTLE_S)
-        sys.stdout.write(json.dumps({"cpu_s": time.process_time() - began}) + "\n")
+        cost = {"cpu_s": time.process_time() - began}
+        sys.stdout.write(json.dumps({**cost, **more()}) + "\n")
         sys.stdout.flush()

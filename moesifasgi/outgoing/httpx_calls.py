@@ -1,0 +1,186 @@
+"""Calls of httpx, and of httpx2, which is built alike: each that an ``HTTPTransport`` sends, so each hop of a
+redirect, and each step of a login.
+
+Transports that send nothing over a network (those of ASGI and WSGI applications, of Starlette's TestClient,
+mocks) make no calls. Functions get an ``httpx.Request`` and an ``httpx.Response``.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from moesifasgi.outgoing.call import Captured, OutgoingCall, Sent
+from moesifasgi.outgoing.capture import begin, below
+from moesifasgi.outgoing.patches import Patches
+
+Arguments = tuple[Any, ...]
+Named = dict[str, Any]
+
+
+def patch(module: ModuleType, patches: Patches) -> None:
+    """See ``capture.Library``."""
+    calls = _Calls(module)
+    patches.wrap(module.HTTPTransport, "handle_request", calls.handle)
+    patches.wrap(module.AsyncHTTPTransport, "handle_async_request", calls.handle_async)
+
+
+class _Calls:
+    """What one of the two modules sends."""
+
+    def __init__(self, httpx: Any) -> None:
+        self._httpx = httpx
+        self._sync = type("WatchedStream", (_Parts, httpx.SyncByteStream), {})
+        self._async = type("WatchedAsyncStream", (_AsyncParts, httpx.AsyncByteStream), {})
+
+    def handle(self, wrapped: Callable[..., Any], transport: Any, args: Arguments, kwargs: Named) -> Any:
+        request = args[0] if args else kwargs.get("request")
+        call = begin(_sent, request)
+        if call is None:
+            return below(wrapped, args, kwargs)
+        stream = getattr(request, "stream", None)
+        try:
+            call.contained(self._watch_request, request, self._sync)
+            response = below(wrapped, args, kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        finally:
+            _put_back(request, stream)
+        call.contained(self._answered, request, response, self._sync)
+        return response
+
+    async def handle_async(
+        self, wrapped: Callable[..., Any], transport: Any, args: Arguments, kwargs: Named
+    ) -> Any:
+        request = args[0] if args else kwargs.get("request")
+        call = begin(_sent, request)
+        if call is None:
+            return await wrapped(*args, **kwargs)
+        stream = getattr(request, "stream", None)
+        try:
+            call.contained(self._watch_request, request, self._async)
+            response = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        finally:
+            _put_back(request, stream)
+        call.contained(self._answered, request, response, self._async)
+        return response
+
+    def _watch_request(self, call: OutgoingCall, request: Any, stream: Any) -> None:
+        if call.is_asked_about:
+            call.shown_as(partial(self._shown_request, request))
+        try:
+            call.sending(request.content)
+            call.sent()
+        except self._httpx.RequestNotRead:
+            request.stream = stream(request.stream, call.sending, call.sent)
+
+    def _answered(self, call: OutgoingCall, request: Any, response: Any, stream: Any) -> None:
+        head = (response.status_code, response.headers, dict(response.extensions), request)
+        show = partial(self._shown_response, *head) if call.is_asked_about else None
+        call.answered(response.status_code, list(response.headers.raw), show)
+        response.stream = stream(response.stream, call.received, call.completed, call)
+
+    def _shown_request(self, request: Any, body: bytes | None) -> Any:
+        """Without all of its body, ``content`` raises RequestNotRead."""
+        named = {"stream": self._httpx.ByteStream(b"")} if body is None else {"content": body}
+        return self._httpx.Request(request.method, request.url, headers=request.headers.raw, **named)
+
+    def _shown_response(
+        self, status: int, headers: Any, extensions: Any, request: Any, captured: Captured
+    ) -> Any:
+        """Without all of its body, ``content`` raises ResponseNotRead."""
+        extensions.pop("network_stream", None)
+        body = self._httpx.ByteStream(captured.body or b"")
+        shown = self._httpx.Response(
+            status,
+            headers=headers.raw,
+            stream=body,
+            request=self._shown_request(request, _content(request)),
+            extensions=extensions,
+        )
+        if captured.body is not None:
+            shown.read()
+        return shown
+
+
+class _Watching:
+    """A stream that tells what passes."""
+
+    def __init__(
+        self,
+        stream: Any,
+        tell: Callable[[bytes], None],
+        end: Callable[[], None],
+        call: OutgoingCall | None = None,
+    ) -> None:
+        self._stream = stream
+        self._tell = tell
+        self._end = end
+        self._call = call
+        """For a response: its call, which ends with it in any way."""
+
+    def _failed(self, error: Exception) -> None:
+        if self._call is not None:
+            self._call.failed(error)
+
+    def _closed(self) -> None:
+        if self._call is not None:
+            self._call.left()
+
+
+class _Parts(_Watching):
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for part in self._stream:
+                self._tell(part)
+                yield part
+        except Exception as error:
+            self._failed(error)
+            raise
+        self._end()
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._closed()
+
+
+class _AsyncParts(_Watching):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._stream:
+                self._tell(part)
+                yield part
+        except Exception as error:
+            self._failed(error)
+            raise
+        self._end()
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            self._closed()
+
+
+def _sent(request: Any) -> Sent:
+    url = request.url
+    headers = list(request.headers.raw)
+    return Sent(
+        request.method, url.scheme, url.raw_host.decode("ascii").strip("[]"), url.port, url.raw_path, headers
+    )
+
+
+def _content(request: Any) -> bytes | None:
+    return getattr(request, "_content", None)
+
+
+def _put_back(request: Any, stream: Any) -> None:
+    """The request's own stream: what sends it once more is to find that."""
+    if getattr(request, "stream", None) is not stream:
+        request.stream = stream
