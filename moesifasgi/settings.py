@@ -505,15 +505,6 @@ class Settings:
         }
         return cls(**sections, warnings=warnings)
 
-    def unavailable(self) -> list[str]:
-        """Faults of what this version cannot obey, and without which it would ship what was not wanted."""
-        shipper = self.shipper
-        asked = {
-            "SHIPPER": shipper.handle is not None,
-            "TRANSPORT 'queue'": shipper.transport is Transport.QUEUE,
-        }
-        return [f"{key}: not available in this version" for key, is_asked in asked.items() if is_asked]
-
     def event_settings(self) -> EventSettings:
         """What travels in each record of these settings."""
         return EventSettings(*(getattr(self.interpretation, name) for name in EventSettings._fields))

@@ -18,6 +18,8 @@ from moesifasgi.wire.messages import (
     MAX_REPORT_LINE_CHARS,
     MAX_REPORT_LINES,
     Ack,
+    Attach,
+    Attached,
     Bye,
     Drain,
     Drained,
@@ -55,6 +57,8 @@ _TYPES: dict[int, type[Any]] = {
     11: StatusRequest,
     12: StatusReply,
     13: Report,
+    14: Attach,
+    15: Attached,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
 _CONTROL_LIMITS = {

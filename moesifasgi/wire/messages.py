@@ -3,6 +3,7 @@
     worker → shipper   HELLO, EVENT, STATS, REPORT, DRAIN, BYE
     shipper → worker   WELCOME, ACK, POLICY, DRAINED, REFUSED
     tool → shipper     STATUS, DRAIN            shipper → tool   STATUS_REPLY, DRAINED
+    master → shipper   ATTACH                   shipper → master ATTACHED, REFUSED
 
 A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO.
 """
@@ -125,6 +126,16 @@ class StatusReply(NamedTuple):
     status: dict[str, Any]
 
 
+class Attach(NamedTuple):
+    """Read this queue too: the read end of a pipe comes beside the message (SCM_RIGHTS). See ``pieces``."""
+
+
+class Attached(NamedTuple):
+    """It is read from now on, until all who can write to it are gone."""
+
+    pid: int
+
+
 Message = (
     Hello
     | Welcome
@@ -139,4 +150,6 @@ Message = (
     | Refused
     | StatusRequest
     | StatusReply
+    | Attach
+    | Attached
 )

@@ -22,6 +22,8 @@ from moesifasgi.wire.messages import (
     MAX_REPORT_LINE_CHARS,
     MAX_REPORT_LINES,
     Ack,
+    Attach,
+    Attached,
     Bye,
     Drain,
     Drained,
@@ -57,6 +59,8 @@ MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     Refused: st.builds(Refused, TEXT),
     StatusRequest: st.builds(StatusRequest),
     StatusReply: st.builds(StatusReply, DOCUMENT),
+    Attach: st.builds(Attach),
+    Attached: st.builds(Attached, U64),
 }
 ONE_OF_EACH = [
     Hello(1, 1, b"s" * 16, 1, 7, "2.0", [{"application_id": "a"}]),
@@ -70,6 +74,7 @@ ONE_OF_EACH = [
     Bye(9),
     Refused("no"),
     StatusReply({}),
+    Attached(7),
 ]
 
 
@@ -164,7 +169,7 @@ def test_nesting_of_any_depth_is_malformed(depth: int, where: str):
         decode(payload)
 
 
-@pytest.mark.parametrize("code", [0, 3, 14, 127, -1, 2**63])
+@pytest.mark.parametrize("code", [0, 3, 16, 127, -1, 2**63])
 def test_an_unknown_type_is_malformed(code: int):
     with pytest.raises(MalformedMessage, match="unknown message type"):
         decode(msgpack.packb([code, 1]))
