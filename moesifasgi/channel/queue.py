@@ -48,7 +48,7 @@ class QueueSource(Protocol):
 class QueueStream:
     """One connection's way for events through the queue; for the carrier, what a ``Link`` is otherwise."""
 
-    __slots__ = ("_base", "_head", "_pending", "_since", "_writer", "broken")
+    __slots__ = ("_base", "_head", "_looked_at", "_pending", "_waited_s", "_writer", "broken")
 
     def __init__(self, writer: Writer, session: bytes, number: int) -> None:
         """``number`` counts this process's streams."""
@@ -56,7 +56,8 @@ class QueueStream:
         self._head = head(session, number)
         self._pending = b""
         self._base = 0
-        self._since = time.monotonic()
+        self._waited_s = 0.0
+        self._looked_at = time.monotonic()
         self.broken = False
 
     def fileno(self) -> int:
@@ -99,11 +100,13 @@ class QueueStream:
 
         ``base``: the first sequence that is not acknowledged; ``held``: how many are not. ``now``: monotonic.
         """
-        if base != self._base or not held:
-            self._base, self._since = base, now
+        # A worker that was stopped itself has not waited all that time.
+        waited_s, self._looked_at = min(now - self._looked_at, 2 * LOOK_S), now
+        self._waited_s = self._waited_s + waited_s if held and base == self._base else 0.0
+        self._base = base
         if self.broken or is_deserted(self._writer):
             return "nobody reads it any more"
-        if now - self._since >= STALL_S:
+        if self._waited_s >= STALL_S:
             return f"nothing of it was acknowledged for {STALL_S:g} s"
         return ""
 

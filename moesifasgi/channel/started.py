@@ -67,6 +67,9 @@ class ShipperHandle:
             self._open_queue(self._reached(deadline))
         except OSError as error:
             say("shipper not started", "no queue to a shipper (%s); workers look for one themselves", error)
+        finally:
+            # It lives as long as its queue has writers: no longer this process's to wait for, nor a child's.
+            self._dialer.abandon()
 
     def mend(self) -> None:
         """Before a fork, in the master: where the shipper has died and another serves, a queue to that one.
@@ -85,10 +88,6 @@ class ShipperHandle:
         writer, self.writer = self.writer, None
         if writer is not None:
             writer.close()
-
-    def abandon(self) -> None:
-        """In a forked child: what was started is not its own to wait for."""
-        self._dialer.abandon()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -172,11 +171,3 @@ def _answer(shipper: socket.socket) -> Message:
         return decode(payload)
     except ValueError as error:
         raise ConnectionError(f"the other end does not speak this wire: {error}") from error
-
-
-def _after_fork_in_child() -> None:
-    for handle in _handles:
-        handle.abandon()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
