@@ -14,11 +14,13 @@ from types import ModuleType
 import click
 from campaigns import (
     t01_shipper_killed,
+    t02_queue_worker_killed,
     t02_worker_killed,
     t04_outage,
     t08_spool_faults,
     t10_hostile_peers,
     t11_hostile_requests,
+    t13_forks,
     t14_stop_with_backlog,
     t16_clock_jumps,
     t18_conservation,
@@ -29,10 +31,12 @@ from campaigns.scene import Finding
 CAMPAIGNS: Mapping[str, ModuleType] = {
     "T1": t01_shipper_killed,
     "T2": t02_worker_killed,
+    "T2-queue": t02_queue_worker_killed,
     "T4": t04_outage,
     "T8": t08_spool_faults,
     "T10": t10_hostile_peers,
     "T11": t11_hostile_requests,
+    "T13-forks": t13_forks,
     "T14": t14_stop_with_backlog,
     "T16": t16_clock_jumps,
     "T18": t18_conservation,
