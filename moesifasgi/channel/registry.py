@@ -1,6 +1,7 @@
 """The channels of this process: one for each shipper, shared by all middlewares that name the same one."""
 
 import atexit
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,15 @@ def channel_for(settings: Settings) -> Channel:
             if isinstance(channel, UnixChannel):
                 atexit.register(_leave, channel, settings.queue.shutdown_timeout_s)
         return _channels[key]
+
+
+def _start_afresh() -> None:
+    """In a forked child: another thread of the parent may have been at it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_start_afresh)
 
 
 def channels() -> list[Channel]:

@@ -68,8 +68,8 @@ class Line(Protocol):
     def is_connected(self, peer: Peer) -> bool:
         """Whether it was not dropped."""
 
-    def attach(self, descriptor: int) -> str:
-        """Read this queue too. What is wrong with it, or nothing."""
+    def attach(self, descriptor: int, uid: int) -> str:
+        """Read this queue too, for sessions of this user. What is wrong with it, or nothing."""
 
     def read_queues(self) -> None:
         """Take all that is in the queues by now."""
@@ -164,7 +164,7 @@ class Conversation:
             peer.tell(Refused(str(error)))
             raise
         self._by_session[hello.session] = peer
-        self._speakers.greeted(peer.session)
+        self._speakers.greeted(peer.session, peer.credentials().uid)
         peer.tell(Welcome(version, peer.session.last, os.getpid(), VERSION))
         for application_id in dict.fromkeys(_application_ids(peer)):
             self._tell_policies(peer, application_id)
@@ -184,7 +184,7 @@ class Conversation:
             self._speakers.said(peer.session, stats)
 
     def _attach(self, peer: Peer) -> None:
-        if fault := self._line.attach(peer.take_descriptor()):
+        if fault := self._line.attach(peer.take_descriptor(), peer.credentials().uid):
             peer.tell(Refused(fault))
             raise ProtocolError(fault)
         peer.is_tool = True

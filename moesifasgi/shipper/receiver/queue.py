@@ -23,8 +23,9 @@ MAX_QUEUES = 64
 
 
 class _Queue:
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, uid: int) -> None:
         self.descriptor = descriptor
+        self.uid = uid
         self.decoder = FrameDecoder(MAX_PIECE_BYTES)
 
     def fileno(self) -> int:
@@ -49,14 +50,17 @@ class Queues:
     def __len__(self) -> int:
         return len(self._queues)
 
-    def attach(self, descriptor: int) -> str:
-        """Read this one too; it belongs to the queues now. What is wrong with it, or nothing."""
+    def attach(self, descriptor: int, uid: int) -> str:
+        """Read this one too; it belongs to the queues now. What is wrong with it, or nothing.
+
+        ``uid``: who brought it, and may speak in it (root: for anybody).
+        """
         if (fault := self._fault_of(descriptor)) and descriptor >= 0:
             os.close(descriptor)
         if fault:
             return fault
         os.set_blocking(descriptor, False)
-        queue = _Queue(descriptor)
+        queue = _Queue(descriptor, uid)
         self._queues.add(queue)
         if not self._paused:
             self._watch(queue)
@@ -107,7 +111,7 @@ class Queues:
         queue.decoder.feed(data)
         try:
             while (piece := queue.decoder.next_payload()) is not None:
-                self._speakers.take(piece)
+                self._speakers.take(piece, queue.uid)
         except ValueError as error:
             self.malformed += 1
             say("malformed queue", "somebody wrote to a queue what is no piece of events: %s", error)

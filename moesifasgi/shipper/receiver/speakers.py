@@ -23,6 +23,7 @@ GONE_S = 5.0
 @dataclass(slots=True)
 class _Speaker:
     session: Session
+    uid: int
     words: LastWords
     stream: int = 0
     decoder: FrameDecoder | None = field(default_factory=FrameDecoder)
@@ -51,18 +52,18 @@ class Speakers:
         self.events = 0
         """Taken from queues."""
         self.unclaimed = 0
-        """Pieces of sessions that nobody has introduced; whoever lives sends them again over its socket."""
+        """Pieces of sessions that no worker of that user has introduced; who lives sends its events again."""
         self.malformed = 0
         self.lost = 0
         """Events that workers took with them, at least."""
 
-    def greeted(self, session: Session) -> None:
-        """It has introduced itself, for the first time or again."""
+    def greeted(self, session: Session, uid: int) -> None:
+        """It has introduced itself, for the first time or again, as this user's."""
         speaker = self._by_session.get(session.id)
         if speaker is None:
-            self._by_session[session.id] = _Speaker(session, LastWords(session.last))
+            self._by_session[session.id] = _Speaker(session, uid, LastWords(session.last))
             return
-        speaker.session, speaker.gone_at = session, None
+        speaker.session, speaker.uid, speaker.gone_at = session, uid, None
         speaker.stream_before = speaker.stream
         speaker.words.connected(session.last)
 
@@ -87,11 +88,11 @@ class Speakers:
             if speaker.gone_at is not None and speaker.gone_at <= long_ago:
                 self._count_lost(speaker)
 
-    def take(self, piece: bytes) -> None:
-        """One piece of a queue. ValueError: it is none."""
+    def take(self, piece: bytes, uid: int) -> None:
+        """One piece of a queue of this user's. ValueError: it is none."""
         session, stream, data = split(piece)
         speaker = self._by_session.get(session)
-        if speaker is None:
+        if speaker is None or uid not in (speaker.uid, 0):
             self.unclaimed += 1
             return
         if stream > speaker.stream:

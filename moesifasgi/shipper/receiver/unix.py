@@ -154,9 +154,9 @@ class Receiver:
             if (peer := self._conversation.worker(session)) is not None:
                 peer.tell(Ack(sequence))
 
-    def attach(self, descriptor: int) -> str:
-        """Read this queue too. What is wrong with it, or nothing."""
-        return self._queues.attach(descriptor)
+    def attach(self, descriptor: int, uid: int) -> str:
+        """Read this queue too, for sessions of this user. What is wrong with it, or nothing."""
+        return self._queues.attach(descriptor, uid)
 
     def read_queues(self) -> None:
         """Take all that is in the queues by now, unless the spool refuses."""

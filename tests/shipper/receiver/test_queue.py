@@ -36,6 +36,7 @@ from moesifasgi.wire.messages import (
 from moesifasgi.wire.pieces import ROOM_BYTES, head
 
 APPLICATION = Application("app-of-the-tests")
+MINE, YOURS, ROOT = 1000, 1001, 0
 
 
 @pytest.fixture
@@ -210,11 +211,11 @@ class Room:
 
     def greet(self, base: int = 1) -> None:
         self.session = self.intake.greet(Hello(1, 1, self.id, base, 7, "2", [APPLICATION.to_wire()]))
-        self.speakers.greeted(self.session)
+        self.speakers.greeted(self.session, MINE)
 
-    def put(self, stream: int, data: bytes) -> None:
+    def put(self, stream: int, data: bytes, uid: int = MINE) -> None:
         for start in range(0, len(data), ROOM_BYTES):
-            self.speakers.take(head(self.id, stream) + data[start : start + ROOM_BYTES])
+            self.speakers.take(head(self.id, stream) + data[start : start + ROOM_BYTES], uid)
 
     def pass_by(self, seconds: float) -> int:
         """What is lost then."""
@@ -281,4 +282,12 @@ def test_an_older_streams_rest_is_passed_over_where_its_beginning_was_forgotten(
 
 def test_a_piece_without_a_head_is_none(room: Room):
     with pytest.raises(ValueError, match="longer than its head"):
-        room.speakers.take(b"short")
+        room.speakers.take(b"short", MINE)
+
+
+def test_only_its_own_user_and_root_may_speak_for_a_worker(room: Room):
+    room.put(1, events(1), YOURS)
+    assert (room.session.last, room.speakers.unclaimed) == (0, 1)
+    room.put(1, events(1))
+    room.put(1, events(2), ROOT)
+    assert room.session.last == 2
