@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,11 @@ from moesifasgi.shipper.presence import GRACE_S
 from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
+from moesifasgi.wire.ring import Offer
 
 NOTICED_S = 2.0
+LONGEST_OFFER_S = 0.25
+"""Far below anything that waits, and above what a busy machine may take a thread's turn away for."""
 NOWHERE = "http://127.0.0.1:9"
 """Nobody listens at this port: what is taken stays in the spool."""
 
@@ -61,10 +65,13 @@ def worker_of(handle: ShipperHandle, base_uri: str = NOWHERE) -> Iterator[UnixCh
     dialer.abandon()  # The shipper that it may have started is this test's to end.
 
 
-def offer(channel: UnixChannel, count: int) -> None:
+def offer(channel: UnixChannel, count: int, size: int = 0) -> None:
+    payload = b"\xc5" + size.to_bytes(2, "big") + bytes(size)
     for _ in range(count):
         channel.counters.add("captured")
-        channel.offer(Kind.RECORD, 0, b"\x90")
+        begun = time.monotonic()
+        assert channel.offer(Kind.EVENT, 0, payload) is Offer.ACCEPTED
+        assert time.monotonic() - begun < LONGEST_OFFER_S
 
 
 def all_acknowledged(channel: UnixChannel) -> bool:
@@ -178,6 +185,25 @@ def test_events_go_to_another_shipper_where_theirs_is_killed_and_new_workers_hav
         eventually(lambda: all_acknowledged(successor), 5.0, "all are acknowledged")
         assert successor.stats()["on_queue"] == 1
         assert status_in(short_dir)["queues"]["events"] == 50
+
+
+def test_a_stopped_shipper_delays_no_offer_and_has_each_event_once_when_it_goes_on(
+    begin: Callable[[], ShipperHandle], short_dir: Path
+):
+    handle = begin()
+    (shipper,) = shippers_of(short_dir)
+    with worker_of(handle) as channel:
+        offer(channel, 100, size=1_000)
+        eventually(lambda: all_acknowledged(channel), 5.0, "it serves")
+        shipper.suspend()
+        offer(channel, 3_000, size=1_000)  # More than the pipe holds.
+        eventually(lambda: not channel.stats()["on_queue"], NOTICED_S, "it is noticed")
+        offer(channel, 100, size=1_000)
+        assert channel.stats()["ring_events"] == 3_100
+        shipper.resume()
+        eventually(lambda: all_acknowledged(channel), 10.0, "all are acknowledged")
+        counters = status_in(short_dir)["counters"]
+        assert (counters["received"], counters["difference"], counters["gaps"]) == (3_200, 0, 0)
 
 
 def test_a_master_without_a_directory_for_its_shipper_goes_on_without_one(tmp_path: Path, caplog):

@@ -16,7 +16,7 @@ from moesifasgi.wire.frame import FrameDecoder
 from moesifasgi.wire.messages import Event, Stats
 from moesifasgi.wire.pieces import split
 
-GONE_S = 5.0
+GONE_S = 3.0
 """A worker that lives connects again within a second or two; after this it is taken for dead."""
 
 
