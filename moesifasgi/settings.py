@@ -426,12 +426,14 @@ class ShipperSettings:
 
     transport: Transport = _setting("TRANSPORT", Transport.AUTO, _one_of(Transport))
     """`auto`: the socket if one listens on SHIPPER_SOCKET, else an embedded shipper; `unix`: the socket;
-    `queue`: the queue of SHIPPER; `memory`: nowhere, for tests.
+    `queue`: the queue of a shipper that the server's master started; `memory`: nowhere, for tests.
     """
     socket: str = _setting("SHIPPER_SOCKET", "/run/moesif/shipper.sock", _SOCKET_PATH)
     """The standalone shipper's socket."""
     handle: Any = _setting("SHIPPER", None, _HANDLE)
-    """What `moesifasgi.start_shipper(settings)` returned in the server's master, for `queue`."""
+    """What `moesifasgi.start_shipper(settings)` returned in the server's master, for `queue`. If not set, the
+    last one that the master started.
+    """
     linger_s: float = _setting("SHIPPER_LINGER", 10.0, _number(0, 20))
     """Seconds that an embedded shipper outlives its last worker, if it still has events."""
     durability: Durability = _setting("DURABILITY", Durability.NORMAL, _one_of(Durability))
