@@ -57,8 +57,8 @@ _TYPES: dict[int, type[Any]] = {
     11: StatusRequest,
     12: StatusReply,
     13: Report,
-    14: Attach,
-    15: Attached,
+    16: Attach,
+    17: Attached,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
 _CONTROL_LIMITS = {
