@@ -30,7 +30,8 @@ class Forks:
     ids: list[str]
     lost: int
     duplicates: int
-    slowest_s: float
+    firsts_s: list[float]
+    """How long each child's first event took to be acknowledged."""
     on_queue: int
     sound: bool
     """No child failed, and the parent's events are delivered."""
@@ -40,7 +41,8 @@ def run(count: int, rng: random.Random, first_within_s: float = FIRST_WITHIN_S) 
     """Fork ``count`` times, half of them on each transport. Where a fork falls, the scheduler chooses."""
     found = {transport: forks_of(transport, count // len(TRANSPORTS)) for transport in TRANSPORTS}
     all_found = found.values()
-    slowest_s = max(each.slowest_s for each in all_found)
+    firsts_s = sorted(first_s for each in all_found for first_s in each.firsts_s)
+    slowest_s = firsts_s[-1]
     lost, twice = sum(each.lost for each in all_found), sum(each.duplicates for each in all_found)
     holds = (
         all(each.sound and len(set(each.ids)) == len(each.ids) for each in all_found)
@@ -50,7 +52,8 @@ def run(count: int, rng: random.Random, first_within_s: float = FIRST_WITHIN_S) 
         and found["queue"].on_queue == found["queue"].children
     )
     events = sum(len(each.ids) for each in all_found)
-    remark = f"a child's first event took {slowest_s * 1000:.0f} ms at most"
+    middle_s = firsts_s[len(firsts_s) // 2]
+    remark = f"a child's first event took {middle_s * 1000:.0f} ms, {slowest_s * 1000:.0f} ms at most"
     return Finding("T13", f"{count} forks while capturing", events, lost, twice, remark, holds)
 
 
@@ -80,7 +83,7 @@ def forks_of(transport: str, count: int) -> Forks:
             ids=ids,
             lost=lost,
             duplicates=collector.store.counts().duplicates,
-            slowest_s=max(each["first_s"] for each in children),
+            firsts_s=[each["first_s"] for each in children],
             on_queue=sum(each["on_queue"] for each in children),
             sound=parent["flushed"] and not parent["failed"] and len(children) == count,
         )
