@@ -318,8 +318,7 @@ class Carrier:
 
     def _serve(self, link: Link) -> None:
         assert self._wakeup is not None
-        outlet = self._outlet
-        assert outlet is not None
+        longest_s = LOOK_S if isinstance(self._outlet, QueueStream) else STATS_INTERVAL_S
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
         self._heard(link.decoded())
@@ -328,18 +327,23 @@ class Carrier:
             if time.monotonic() >= next_stats:
                 next_stats = time.monotonic() + STATS_INTERVAL_S
                 self._report()
-            events_wait, control_waits = self._pump(link)
-            timeout_s = max(0.0, next_stats - time.monotonic())
-            if isinstance(outlet, QueueStream):
-                self._look_after_queue(outlet)
-                poller.register(outlet, select.POLLOUT if events_wait else 0)
-                events_wait, timeout_s = False, min(timeout_s, LOOK_S)
-            poller.register(link, select.POLLIN | (select.POLLOUT if events_wait or control_waits else 0))
+            self._look_out(poller, link, waiting=self._pump(link))
+            timeout_s = min(longest_s, max(0.0, next_stats - time.monotonic()))
             for descriptor, _ in poller.poll(timeout_s * 1000):
                 if descriptor == self._wakeup.fileno():
                     self._wakeup.clear()
                 elif descriptor == link.fileno():
                     self._heard(link.read())
+
+    def _look_out(self, poller: select.poll, link: Link, *, waiting: bool) -> None:
+        """Have the poller tell what comes, and when there is room for what waits."""
+        outlet = self._outlet
+        if isinstance(outlet, QueueStream):
+            self._look_after_queue(outlet)
+            events_wait = not outlet.idle or self._ring.has_unsent
+            poller.register(outlet, select.POLLOUT if events_wait else 0)
+            waiting = not link.idle
+        poller.register(link, select.POLLIN | (select.POLLOUT if waiting else 0))
 
     def _look_after_queue(self, stream: QueueStream) -> None:
         """Leave a queue that does not work, for good: ConnectionError; the next link takes the events."""
@@ -359,24 +363,19 @@ class Carrier:
         with self._lock:
             self._control += [frame(encode(message)) for message in said]
 
-    def _pump(self, link: Link) -> tuple[bool, bool]:
-        """Write what waits, as much as the kernel takes; tells whether events wait, and whether control does.
-
-        Control follows the events.
-        """
+    def _pump(self, link: Link) -> bool:
+        """Write what waits, as much as the kernel takes; True if more waits. Control follows the events."""
         with self._lock:
             outlet, ring = self._outlet, self._ring
             assert outlet is not None
             frames = ring.take(SEND_BYTES, MAX_BUFFERS) if outlet.idle else []
             if frames or not outlet.idle:
                 outlet.write(frames)
-            events_wait = not outlet.idle or ring.has_unsent
-            if not events_wait and (self._control or not link.idle):
+            if outlet.idle and not ring.has_unsent and (self._control or not link.idle):
                 link.write(tuple(self._control))
                 self._control.clear()
-            control_waits = not link.idle
-            self._flowing = not (events_wait or control_waits or self._control)
-            return events_wait, control_waits
+            self._flowing = outlet.idle and link.idle and not ring.has_unsent and not self._control
+            return not self._flowing
 
     def _heard(self, messages: Sequence[Message]) -> None:
         with self._changed:

@@ -20,7 +20,7 @@ STALL_S = 1.5
 """Nothing of what was put is acknowledged for so long: something is wrong with the queue. Usual is 0.1 s."""
 LOOK_S = 0.25
 """How often that is looked at; together they stay below 2 s."""
-MAX_PUTS = 32
+MAX_PUTS = 16
 """Pieces in one go, so that the lock is free again soon."""
 
 
