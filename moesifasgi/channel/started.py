@@ -123,7 +123,7 @@ class ShipperHandle:
 
 
 _handles: list[ShipperHandle] = []
-_expected_by = 0
+_is_expected = False
 
 
 def start_shipper(settings: Mapping[str, Any] | None = None) -> ShipperHandle:
@@ -148,13 +148,14 @@ def start_shipper(settings: Mapping[str, Any] | None = None) -> ShipperHandle:
 
 def expect() -> None:
     """This process is a master that is to have a shipper, which ``inherited`` may start."""
-    global _expected_by
-    _expected_by = os.getpid()
+    # Not by its pid: gunicorn reads its configuration before it becomes a daemon.
+    global _is_expected
+    _is_expected = True
 
 
 def inherited() -> ShipperHandle | None:
     """The handle that was made last in this process, or in one that it was forked from."""
-    if not _handles and _expected_by == os.getpid():
+    if not _handles and _is_expected:
         start_shipper()
     return _handles[-1] if _handles else None
 

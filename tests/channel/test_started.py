@@ -206,6 +206,29 @@ def test_a_stopped_shipper_delays_no_offer_and_has_each_event_once_when_it_goes_
         assert (counters["received"], counters["difference"], counters["gaps"]) == (3_200, 0, 0)
 
 
+def test_a_master_that_becomes_a_daemon_after_it_read_its_hooks_starts_the_shipper(short_dir: Path):
+    """``gunicorn --daemon --preload``: another process than the one that read the configuration."""
+    code = """
+        import os
+        from moesifasgi import MoesifMiddleware, stats, update_user, gunicorn
+
+        if os.fork():
+            os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+        MoesifMiddleware(settings={"APPLICATION_ID": "a", "TRANSPORT": "queue"})
+        gunicorn.pre_fork(None, None)  # Finds what the middleware started.
+        update_user({"user_id": "ada"})
+        while not stats()["acked"]:
+            pass
+        os._exit(stats()["on_queue"] - 1)
+    """
+    environment = {**os.environ, "MOESIF_SPOOL_DIR": str(short_dir), "MOESIF_BASE_URI": NOWHERE}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, check=True, timeout=30)
+    (shipper,) = shippers_of(short_dir)
+    assert status_in(short_dir)["queues"]["events"] == 1
+    shipper.kill()
+    eventually(lambda: has_ended(shipper), 5.0, "it has ended")
+
+
 def test_a_master_without_a_directory_for_its_shipper_goes_on_without_one(tmp_path: Path, caplog):
     file = tmp_path / "file"
     file.touch()
