@@ -22,8 +22,10 @@ from moesifasgi.wire.pieces import ROOM_BYTES
 from moesifasgi.wire.ring import Offer
 
 APPLICATION = Application("app-of-the-tests")
-NOTICED_S = 2.0
-"""Every fault of a queue is noticed within it."""
+NOTICED_S = STALL_S + 2 * LOOK_S
+"""Every fault of a queue is noticed within it; what it is depends on no machine, so it is asserted apart."""
+BUSY_S = 3.0
+"""What a busy machine may add."""
 LONGEST_OFFER_S = 0.25
 """Far below anything that waits, and above what a busy machine may take a thread's turn away for."""
 
@@ -84,6 +86,10 @@ def all_acknowledged(channel: UnixChannel) -> Callable[[], bool]:
     return lambda: channel.stats()["acked"] == channel.stats()["captured"]
 
 
+def test_a_fault_of_the_queue_is_noticed_within_two_seconds():
+    assert NOTICED_S <= 2.0
+
+
 def test_every_event_goes_through_the_queue_and_none_over_the_socket(far_end: FarEnd, handle: ShipperHandle):
     with channel_on(far_end, handle) as channel:
         offer(channel, range(2_000))
@@ -135,7 +141,7 @@ def test_a_queue_that_nobody_reads_is_noticed_and_left_for_the_socket(far_end: F
     with channel_on(far_end, unread) as channel:
         begun = time.monotonic()
         offer(channel, range(1_000), 500)  # Ten times what the pipe holds.
-        eventually(lambda: not channel.stats()["on_queue"], NOTICED_S, "it is noticed")
+        eventually(lambda: not channel.stats()["on_queue"], NOTICED_S + BUSY_S, "it is noticed")
         assert time.monotonic() - begun >= STALL_S - LOOK_S
         eventually(all_acknowledged(channel), 5.0, "all are acknowledged")
 
@@ -150,7 +156,7 @@ def test_an_idle_workers_first_event_in_a_dead_queue_is_noticed_as_soon(far_end:
         time.sleep(STALL_S + 2 * LOOK_S)  # Nothing is put: nothing is missing.
         assert channel.stats()["on_queue"] == 1
         offer(channel, range(1))
-        eventually(lambda: numbers_in(far_end) == [0], NOTICED_S + 0.5, "it is there by the socket")
+        eventually(lambda: numbers_in(far_end) == [0], NOTICED_S + BUSY_S, "it is there by the socket")
 
 
 def test_a_queue_whose_reader_is_gone_is_left_at_once(far_end: FarEnd, unread: UnreadQueue):
@@ -158,7 +164,7 @@ def test_a_queue_whose_reader_is_gone_is_left_at_once(far_end: FarEnd, unread: U
         offer(channel, range(10))
         unread.desert()
         offer(channel, range(10, 20))
-        eventually(lambda: len(far_end.stored()) == 20, STALL_S / 2, "all come by the socket")
+        eventually(lambda: len(far_end.stored()) == 20, STALL_S - LOOK_S, "all come by the socket")
         assert numbers_in(far_end) == list(range(20))
 
 
@@ -170,7 +176,7 @@ def test_what_is_no_piece_ends_the_queue_and_costs_nothing(far_end: FarEnd, hand
         offer(one, range(100, 200))
         offer(other, range(200, 300))
         for channel in (one, other):
-            eventually(all_acknowledged(channel), NOTICED_S + 5.0, "all are acknowledged")
+            eventually(all_acknowledged(channel), NOTICED_S + BUSY_S, "all are acknowledged")
             assert channel.stats()["on_queue"] == 0
         assert sorted(numbers_in(far_end)) == list(range(300))
         status = far_end.receiver.status()
@@ -189,7 +195,7 @@ def test_a_full_queue_fills_the_ring_and_then_refuses_without_waiting(far_end: F
         assert set(fates) == {Offer.ACCEPTED, Offer.FULL}
         assert 490 <= accepted < 500
         # Nothing of what was accepted is lost over it.
-        eventually(lambda: len(far_end.stored()) == accepted, NOTICED_S + 5.0, "all come by the socket")
+        eventually(lambda: len(far_end.stored()) == accepted, NOTICED_S + BUSY_S, "all come by the socket")
 
 
 def test_a_closed_channel_begins_anew_on_the_queue(far_end: FarEnd, handle: ShipperHandle):

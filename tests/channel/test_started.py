@@ -29,7 +29,8 @@ from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
 from moesifasgi.wire.ring import Offer
 
-NOTICED_S = 2.0
+NOTICED_S = 5.0
+"""Two seconds, and what a busy machine may add."""
 LONGEST_OFFER_S = 0.25
 """Far below anything that waits, and above what a busy machine may take a thread's turn away for."""
 NOWHERE = "http://127.0.0.1:9"
