@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         update_user,
         update_users_batch,
     )
+    from moesifasgi.channel.started import ShipperHandle, start_shipper
     from moesifasgi.errors import MoesifError, SettingsError
     from moesifasgi.middleware import MoesifMiddleware
     from moesifasgi.version import VERSION as __version__
@@ -27,9 +28,11 @@ _HOMES = {
     "MoesifMiddleware": "middleware",
     "MoesifError": "errors",
     "SettingsError": "errors",
+    "ShipperHandle": "channel.started",
     "flush": "api",
     "send_action": "api",
     "send_actions_batch": "api",
+    "start_shipper": "channel.started",
     "stats": "api",
     "update_companies_batch": "api",
     "update_company": "api",
@@ -43,10 +46,12 @@ __all__ = [
     "MoesifError",
     "MoesifMiddleware",
     "SettingsError",
+    "ShipperHandle",
     "__version__",
     "flush",
     "send_action",
     "send_actions_batch",
+    "start_shipper",
     "stats",
     "update_companies_batch",
     "update_company",

@@ -345,12 +345,14 @@ class ShipperSettings:
 
     transport: Transport = _setting("TRANSPORT", Transport.AUTO, one_of(Transport))
     """`auto`: the socket if one listens on SHIPPER_SOCKET, else an embedded shipper; `unix`: the socket;
-    `queue`: the queue of SHIPPER; `memory`: nowhere, for tests.
+    `queue`: the queue of a shipper that the server's master started; `memory`: nowhere, for tests.
     """
     socket: str = _setting("SHIPPER_SOCKET", "/run/moesif/shipper.sock", SOCKET_PATH)
     """The standalone shipper's socket."""
     handle: Any = _setting("SHIPPER", None, _HANDLE)
-    """What `moesifasgi.start_shipper(settings)` returned in the server's master, for `queue`."""
+    """What `moesifasgi.start_shipper(settings)` returned in the server's master, for `queue`. If not set, the
+    last one that the master started.
+    """
     linger_s: float = _setting("SHIPPER_LINGER", 10.0, number(0, 20))
     """Seconds that an embedded shipper outlives its last worker, if it still has events."""
     durability: Durability = _setting("DURABILITY", Durability.NORMAL, one_of(Durability))
@@ -422,15 +424,6 @@ class Settings:
             for name, section in SECTIONS.items()
         }
         return cls(**sections, warnings=warnings)
-
-    def unavailable(self) -> list[str]:
-        """Faults of what this version cannot obey, and without which it would ship what was not wanted."""
-        shipper = self.shipper
-        asked = {
-            "SHIPPER": shipper.handle is not None,
-            "TRANSPORT 'queue'": shipper.transport is Transport.QUEUE,
-        }
-        return [f"{key}: not available in this version" for key, is_asked in asked.items() if is_asked]
 
     def event_settings(self) -> EventSettings:
         """What travels in each record of these settings."""

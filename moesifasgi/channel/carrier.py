@@ -23,8 +23,9 @@ from moesifasgi.channel import Dialer
 from moesifasgi.channel import Drained as Outcome
 from moesifasgi.channel.drains import Drains
 from moesifasgi.channel.leftovers import leave_behind
-from moesifasgi.channel.link import MAX_BUFFERS, Link
+from moesifasgi.channel.link import MAX_BUFFERS, Link, Outlet
 from moesifasgi.channel.policies import Policies
+from moesifasgi.channel.queue import LOOK_S, QueueSource, QueueStream
 from moesifasgi.counters import Counters
 from moesifasgi.quiet import say
 from moesifasgi.version import VERSION
@@ -69,7 +70,9 @@ class Carrier:
         policies: Policies,
         max_events: int,
         max_bytes: int,
+        queue: QueueSource | None = None,
     ) -> None:
+        """``queue``: what events go through as long as it works; without one, they go over the link."""
         self.session = uuid.uuid4().bytes
         self.pid = os.getpid()
         self.counters = Counters()
@@ -84,6 +87,10 @@ class Carrier:
         self._changed = threading.Condition(self._lock)
         self._connected: socket.socket | None = None
         self._link: Link | None = None
+        self._outlet: Outlet | None = None
+        """Where events go while there is a link: the link itself, or a stream of the queue."""
+        self._queue = queue
+        self._streams = 0
         self._control: deque[bytes] = deque()
         self._drains = Drains()
         self._last_heard = 0.0
@@ -100,8 +107,8 @@ class Carrier:
             if fate is not _ACCEPTED or (self._thread is not None and not self._flowing):
                 return fate
             if self._flowing:
-                assert self._link is not None
-                self._flowing = self._link.write_one(self._ring.take_newest())
+                assert self._outlet is not None
+                self._flowing = self._outlet.write_one(self._ring.take_newest())
                 if self._flowing:
                     return fate
         # The kernel did not take it all, or there is no thread yet: that is for the thread.
@@ -162,6 +169,7 @@ class Carrier:
                 "ring_events": len(self._ring),
                 "ring_bytes": self._ring.bytes,
                 "connected": int(self._link is not None),
+                "on_queue": int(isinstance(self._outlet, QueueStream)),
             }
 
     def close(self) -> None:
@@ -297,27 +305,54 @@ class Carrier:
         self._control = deque(self._drains.unanswered())
         self._reported = []
         self._link = link
+        self._outlet = self._stream() or link
         self._last_heard = time.monotonic()
         self._changed.notify_all()
 
+    def _stream(self) -> QueueStream | None:
+        writer = self._queue.writer if self._queue is not None else None
+        if writer is None:
+            return None
+        self._streams += 1
+        return QueueStream(writer, self.session, self._streams)
+
     def _serve(self, link: Link) -> None:
         assert self._wakeup is not None
+        longest_s = LOOK_S if isinstance(self._outlet, QueueStream) else STATS_INTERVAL_S
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
-        poller.register(link, select.POLLIN)
         self._heard(link.decoded())
         next_stats = time.monotonic()
         while not self._closing and not link.broken:
             if time.monotonic() >= next_stats:
                 next_stats = time.monotonic() + STATS_INTERVAL_S
                 self._report()
-            poller.modify(link, select.POLLIN | (select.POLLOUT if self._pump(link) else 0))
-            timeout_ms = max(0.0, next_stats - time.monotonic()) * 1000
-            for descriptor, _ in poller.poll(timeout_ms):
+            self._look_out(poller, link, waiting=self._pump(link))
+            timeout_s = min(longest_s, max(0.0, next_stats - time.monotonic()))
+            for descriptor, _ in poller.poll(timeout_s * 1000):
                 if descriptor == self._wakeup.fileno():
                     self._wakeup.clear()
-                else:
+                elif descriptor == link.fileno():
                     self._heard(link.read())
+
+    def _look_out(self, poller: select.poll, link: Link, *, waiting: bool) -> None:
+        """Have the poller tell what comes, and when there is room for what waits."""
+        outlet = self._outlet
+        if isinstance(outlet, QueueStream):
+            self._look_after_queue(outlet)
+            events_wait = not outlet.idle or self._ring.has_unsent
+            poller.register(outlet, select.POLLOUT if events_wait else 0)
+            waiting = not link.idle
+        poller.register(link, select.POLLIN | (select.POLLOUT if waiting else 0))
+
+    def _look_after_queue(self, stream: QueueStream) -> None:
+        """Leave a queue that does not work, for good: ConnectionError; the next link takes the events."""
+        with self._lock:
+            base, held = self._ring.base, len(self._ring)
+        if fault := stream.fault(base, held, time.monotonic()):
+            self._queue = None
+            say("queue left", "the queue to the shipper does not work (%s); events go over its socket", fault)
+            raise ConnectionError("the queue was left")
 
     def _report(self) -> None:
         stats = self.stats()
@@ -331,13 +366,15 @@ class Carrier:
     def _pump(self, link: Link) -> bool:
         """Write what waits, as much as the kernel takes; True if more waits. Control follows the events."""
         with self._lock:
-            buffers = self._ring.take(SEND_BYTES, MAX_BUFFERS) if link.idle else []
-            if link.idle and not self._ring.has_unsent:
-                buffers += self._control
+            outlet, ring = self._outlet, self._ring
+            assert outlet is not None
+            frames = ring.take(SEND_BYTES, MAX_BUFFERS) if outlet.idle else []
+            if frames or not outlet.idle:
+                outlet.write(frames)
+            if outlet.idle and not ring.has_unsent and (self._control or not link.idle):
+                link.write(tuple(self._control))
                 self._control.clear()
-            if buffers or not link.idle:
-                link.write(buffers)
-            self._flowing = link.idle and not self._ring.has_unsent and not self._control
+            self._flowing = outlet.idle and link.idle and not ring.has_unsent and not self._control
             return not self._flowing
 
     def _heard(self, messages: Sequence[Message]) -> None:
@@ -362,7 +399,7 @@ class Carrier:
 
     def _disconnect(self, link: Link) -> None:
         with self._changed:
-            self._link, self._flowing = None, False
+            self._link, self._outlet, self._flowing = None, None, False
             if self._closing and not len(self._ring) and link.idle:
                 link.write((frame(encode(Bye(self._ring.next - 1))),))
             link.close()

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Sequence
+from typing import Protocol
 
 from moesifasgi.wire.codec import decode, encode
 from moesifasgi.wire.frame import FrameDecoder, frame
@@ -18,6 +19,27 @@ MAX_BUFFERS = 64
 
 class LinkError(ConnectionError):
     """The other end is no shipper, or none that serves this worker."""
+
+
+class Outlet(Protocol):
+    """What takes a worker's events: a Link, or a stream of the queue."""
+
+    @property
+    def broken(self) -> bool:
+        """It takes nothing any more."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing half-sent: a whole frame may be written."""
+
+    def fileno(self) -> int:
+        """To wait until there is room."""
+
+    def write_one(self, framed: bytes) -> bool:
+        """``write`` for one frame while the outlet is idle; True if it was taken whole."""
+
+    def write(self, buffers: Sequence[bytes]) -> None:
+        """Write what is taken without waiting, and keep the rest. Never raises: see ``broken``."""
 
 
 class Link:

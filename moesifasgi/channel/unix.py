@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from moesifasgi.channel import Dialer, Drained
 from moesifasgi.channel.carrier import Carrier
 from moesifasgi.channel.policies import Listener, Policies
+from moesifasgi.channel.queue import QueueSource
 from moesifasgi.counters import Counters
 from moesifasgi.errors import SettingsError
 from moesifasgi.wire.application import Application
@@ -15,13 +16,16 @@ from moesifasgi.wire.ring import Offer
 
 
 class UnixChannel:
-    """Implements ``Channel`` over a Unix stream socket.
+    """Implements ``Channel`` over a Unix stream socket, and a queue for the events where there is one.
 
     ``max_events`` and ``max_bytes`` bound the ring (EVENT_QUEUE_SIZE, EVENT_QUEUE_BYTES).
     """
 
-    def __init__(self, dialer: Dialer, max_events: int, max_bytes: int) -> None:
+    def __init__(
+        self, dialer: Dialer, max_events: int, max_bytes: int, queue: QueueSource | None = None
+    ) -> None:
         self._dialer = dialer
+        self._queue = queue
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._applications: list[Application] = []
@@ -80,7 +84,7 @@ class UnixChannel:
 
     def _begin(self) -> Carrier:
         bounds = self._max_events, self._max_bytes
-        return Carrier(self._dialer, self._applications, self._policies, *bounds)
+        return Carrier(self._dialer, self._applications, self._policies, *bounds, self._queue)
 
 
 _channels: "weakref.WeakSet[UnixChannel]" = weakref.WeakSet()

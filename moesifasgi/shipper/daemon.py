@@ -221,7 +221,8 @@ class Daemon:
             return self._leaving > 0
         if self._leaving:
             presence.ask_to_leave()
-        workers, idle = len(self._receiver.workers), self._delivery.idle
+        # Who can still write to a queue is a worker, or a master that will start some.
+        workers, idle = len(self._receiver.workers) + self._receiver.queues, self._delivery.idle
         if not workers and not idle:
             self._flush()
         return presence.may_leave(workers, idle, time.monotonic())

@@ -162,6 +162,10 @@ class Intake:
         self._waiting = _Waiting()
         return waiting.sessions
 
+    def last_of(self, session: Session) -> int:
+        """The last sequence that was taken of a session, by whatever way. SpoolError."""
+        return max(session.last, self._spool.last_sequence(session.id) or 0)
+
     def end(self, session: Session, final_sequence: int) -> None:
         """The worker said BYE. Its row goes, unless it left frames that never came."""
         if final_sequence == session.last:

@@ -19,6 +19,8 @@ from moesifasgi.wire.messages import (
     MAX_REPORT_LINE_CHARS,
     MAX_REPORT_LINES,
     Ack,
+    Attach,
+    Attached,
     Bye,
     DecideLetters,
     Drain,
@@ -74,6 +76,8 @@ _TYPES: dict[int, type[Any]] = {
     19: LetterPart,
     20: DecideLetters,
     21: LettersDecided,
+    22: Attach,
+    23: Attached,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
 _CONTROL_LIMITS = {

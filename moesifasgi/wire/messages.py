@@ -4,6 +4,7 @@
     shipper → worker   WELCOME, ACK, POLICY, DRAINED, REFUSED
     tool → shipper     STATUS, DRAIN, TAKE_OVER, LIST_LETTERS, READ_LETTER, DECIDE_LETTERS
     shipper → tool     STATUS_REPLY, DRAINED, LEAVING, LETTERS, LETTER_PART, LETTERS_DECIDED, REFUSED
+    master → shipper   ATTACH                   shipper → master ATTACHED, REFUSED
 
 A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO.
 """
@@ -128,6 +129,16 @@ class StatusReply(NamedTuple):
     status: dict[str, Any]
 
 
+class Attach(NamedTuple):
+    """Read this queue too: the read end of a pipe comes beside the message (SCM_RIGHTS). See ``pieces``."""
+
+
+class Attached(NamedTuple):
+    """It is read from now on, until all who can write to it are gone."""
+
+    pid: int
+
+
 class TakeOver(NamedTuple):
     """Leave soon: another shipper goes on with socket and spool. For the shipper's own user and root."""
 
@@ -202,4 +213,6 @@ Message = (
     | LetterPart
     | DecideLetters
     | LettersDecided
+    | Attach
+    | Attached
 )

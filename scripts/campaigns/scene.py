@@ -3,14 +3,14 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from lab.processes import eventually
-from lab.servers import Server, running
+from lab.servers import Server, ServerName, running
 
 from campaigns.steady import SteadyLoad
 from moesifasgi.inspector import Collector
@@ -80,8 +80,17 @@ class Scene:
 
 
 @contextmanager
-def scene(workers: int, per_second: float) -> Iterator[Scene]:
-    """The campaign's application on uvicorn, under a steady load of so many requests a second."""
+def scene(
+    workers: int,
+    per_second: float,
+    server: ServerName = "uvicorn",
+    app: str = "application:app",
+    extra: Sequence[str] = (),
+) -> Iterator[Scene]:
+    """The campaign's application on a server, under a steady load of so many requests a second.
+
+    ``extra``: options of the server.
+    """
     with Collector() as collector, tempfile.TemporaryDirectory(prefix="moesif-chaos-") as directory:
         environment = {
             **os.environ,
@@ -90,9 +99,9 @@ def scene(workers: int, per_second: float) -> Iterator[Scene]:
             "MOESIF_SPOOL_DIR": directory,
             "MOESIF_SHIPPER_SOCKET": f"{directory}/no-standalone-shipper.sock",
         }
-        with running(app="application:app", workers=workers, cwd=HERE, env=environment) as server:
-            load = SteadyLoad(server.url, per_second)
-            made = Scene(server, collector, load, Path(directory))
+        with running(server, app, workers, cwd=HERE, env=environment, extra=extra) as started:
+            load = SteadyLoad(started.url, per_second)
+            made = Scene(started, collector, load, Path(directory))
             load.start()
             try:
                 yield made

@@ -14,6 +14,7 @@ import msgpack
 
 from lab.tearable import TearableSocket
 from moesifasgi.channel.carrier import Carrier
+from moesifasgi.channel.queue import QueueStream
 from moesifasgi.shipper.adoption import adopt
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.delivery import Delivery
@@ -75,6 +76,8 @@ class SteppedCarrier(Carrier):
             return
         try:
             self._pump(link)
+            if isinstance(self._outlet, QueueStream):
+                self._look_after_queue(self._outlet)
             self._heard(link.read())
         except OSError:
             link.broken = True
@@ -85,6 +88,16 @@ class SteppedCarrier(Carrier):
     def next_sequence(self) -> int:
         """The sequence that the next accepted event gets."""
         return self._ring.next
+
+    @property
+    def on_queue(self) -> bool:
+        """Whether its events go through the queue now."""
+        return isinstance(self._outlet, QueueStream)
+
+    def leave_queue(self) -> None:
+        """As where nothing that it put there was acknowledged in time."""
+        self._queue = None
+        self.lose()
 
     def report(self) -> None:
         """STATS with the next turn."""

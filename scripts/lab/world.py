@@ -6,6 +6,7 @@ from random import Random
 
 from lab.books import Books
 from lab.homes import Home, memory_directory, no_file_grows
+from lab.queues import SteppedQueue
 from lab.scripted_uploads import ScriptedUploads
 from lab.stepped import (
     SteppedCarrier,
@@ -33,9 +34,12 @@ TURN_S = 70.0
 
 
 class World:
-    """One history. ``durable``: spools are files, else in memory. Workers are meant by any number."""
+    """One history. ``durable``: spools are files, else in memory. Workers are meant by any number.
 
-    def __init__(self, *, durable: bool, batch_size: int | None) -> None:
+    ``queue``: each shipper has one, which the workers that begin under it use.
+    """
+
+    def __init__(self, *, durable: bool, batch_size: int | None, queue: bool) -> None:
         self.root = memory_directory()
         self.left = self.root / "left"
         self.left.mkdir()
@@ -43,6 +47,7 @@ class World:
         self.homes: dict[str, Home] = {}
         self.gone: list[SteppedCarrier] = []
         self._durable = durable
+        self._queue = SteppedQueue() if queue else None
         self._made = 0
         self._older_connections: list[TearableSocket] = []
         self._applications = applications(2, batch_size=batch_size)
@@ -52,6 +57,8 @@ class World:
 
     def close(self) -> None:
         self.shipper.kill()
+        if self._queue is not None:
+            self._queue.close()
         for worker in [*self.workers, *self.gone]:
             worker.abandon()
         for connection in self._older_connections:
@@ -79,6 +86,8 @@ class World:
         path, pace = self.root / "s.sock", Pace(max_refused_run=MAX_REFUSED_RUN)
         self.shipper = SteppedShipper(path, self.home.spool, self.uploads, self.clock, pace)
         self._dialer.shipper = self.shipper
+        if self._queue is not None:
+            self._queue.attach_to(self.shipper.receiver)
 
     def kill_shipper(self) -> None:
         """As SIGKILL does."""
@@ -173,6 +182,16 @@ class World:
         if (connection := self.worker(number).connection) is not None:
             connection.tear_after(after_bytes)
 
+    def break_in_a_frame(self, number: int) -> None:
+        """Its connection ends when a frame has gone out in part, and the next one begins."""
+        for _ in range(4):
+            self.capture(number, Kind.EVENT, 0, 1_500, poison=False)
+        self.connect(number)
+        self.worker(number).flow()
+        self.shipper.read()
+        self.worker(number).lose()
+        self.connect(number)
+
     def kill_worker(self, number: int) -> None:
         """What had not left its process is lost with it."""
         worker = self.worker(number)
@@ -181,6 +200,8 @@ class World:
             sent = []
         else:
             sent = connection.events_sent()
+            if self._queue is not None and worker.on_queue:
+                sent += self._queue.events_put(worker.session)
         self.books.kill_worker(_ids(worker.kept()), _ids(sent))
         worker.abandon()
         self.workers[number % len(self.workers)] = self._worker()
@@ -252,7 +273,9 @@ class World:
         self.deliver()
 
     def _worker(self) -> SteppedCarrier:
-        return SteppedCarrier(self._dialer, self._applications, Policies(), RING_EVENTS, RING_BYTES)
+        return SteppedCarrier(
+            self._dialer, self._applications, Policies(), RING_EVENTS, RING_BYTES, self._queue
+        )
 
 
 def _ids(events: Iterable[Event]) -> set[str]:

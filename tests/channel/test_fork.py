@@ -186,3 +186,32 @@ def test_a_fork_while_a_listener_is_at_work_leaves_the_child_able_to_listen(path
                 assert process.wait(10) == 0
             finally:
                 process.kill()
+
+
+def test_a_child_can_make_a_middleware_although_the_parent_was_making_one(path: Path):
+    body = """
+        import threading
+        from moesifasgi import MoesifMiddleware
+        from moesifasgi.channel import registry
+
+        held, done = threading.Event(), threading.Event()
+
+        def be_at_it():
+            with registry._lock:
+                held.set()
+                done.wait(20)
+
+        threading.Thread(target=be_at_it, daemon=True).start()
+        assert held.wait(10)
+        pid = os.fork()
+        if pid == 0:
+            MoesifMiddleware(settings={"APPLICATION_ID": "a", "TRANSPORT": "memory"})
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        done.set()
+    """
+    with script(body, path) as process:
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()

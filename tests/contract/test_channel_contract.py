@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import msgpack
 import pytest
 from lab.far_end import FarEnd
 from lab.processes import eventually
+from lab.queues import queue_to
 
 from moesifasgi.channel import Channel
 from moesifasgi.channel.carrier import STATS_INTERVAL_S
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.memory import MemoryChannel
+from moesifasgi.channel.queue import QueueSource
 from moesifasgi.channel.unix import UnixChannel
+from moesifasgi.places import SOCKET_NAME
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import EVENT_HEADER_BYTES
 from moesifasgi.wire.frame import MAX_FRAME_BYTES
@@ -74,12 +78,13 @@ class Memory(Subject):
 
 
 class Unix(Subject):
-    def __init__(self, far_end: FarEnd) -> None:
+    def __init__(self, far_end: FarEnd, queue: QueueSource | None = None) -> None:
         self.far_end = far_end
+        self.queue = queue
         self.made: list[UnixChannel] = []
 
     def channel(self, *, max_events: int = 10_000, max_bytes: int = 1 << 25) -> Channel:
-        self.made.append(UnixChannel(PathDialer(self.far_end.path), max_events, max_bytes))
+        self.made.append(UnixChannel(PathDialer(self.far_end.path), max_events, max_bytes, self.queue))
         return self.made[-1]
 
     def push(self, application: Application, document: Document) -> None:
@@ -92,13 +97,14 @@ class Unix(Subject):
         return [stored.payload for stored in self.far_end.stored()]
 
 
-@pytest.fixture(params=["memory", "unix"])
+@pytest.fixture(params=["memory", "unix", "queue"])
 def subject(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[Subject]:
     if request.param == "memory":
         yield Memory()
         return
-    with FarEnd(short_dir / "s.sock") as far_end:
-        unix = Unix(far_end)
+    with FarEnd(short_dir / SOCKET_NAME) as far_end, ExitStack() as stack:
+        queue = stack.enter_context(queue_to(short_dir)) if request.param == "queue" else None
+        unix = Unix(far_end, queue)
         yield unix
         for channel in unix.made:
             channel.close()

@@ -32,10 +32,12 @@ TROUBLES: list[Callable[[World, int], object]] = [
     lambda world, number: world.connect_again(number),
     lambda world, number: world.worker(number).lose(),
     lambda world, number: world.tear(number, after_bytes=number),
+    lambda world, number: world.break_in_a_frame(number),
     lambda world, number: world.kill_worker(number),
     lambda world, number: world.die_with_last_words_unread(number),
     lambda world, number: world.leave_worker(number),
     lambda world, number: world.fork_worker(),
+    lambda world, number: world.worker(number).leave_queue(),
     lambda world, number: world.worker(number).report(),
     lambda world, number: world.shipper.adopt(world.left),
     lambda world, number: world.restart_shipper(),
@@ -63,9 +65,9 @@ class History(RuleBasedStateMachine):
     durable = False
     world: World
 
-    @initialize(batch_size=st.sampled_from([None, 2]))
-    def begin(self, batch_size: int | None) -> None:
-        self.world = World(durable=self.durable, batch_size=batch_size)
+    @initialize(batch_size=st.sampled_from([None, 2]), queue=st.booleans())
+    def begin(self, batch_size: int | None, queue: bool) -> None:
+        self.world = World(durable=self.durable, batch_size=batch_size, queue=queue)
         # Hypothesis leaves rules out of whole histories; one without any event would tell nothing.
         for number, kind in enumerate((Kind.EVENT, Kind.USER, Kind.USER)):
             self.capture(count=3, key=0, kind=kind, number=number, parts=number, poison=False, size=0)

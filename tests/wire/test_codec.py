@@ -22,6 +22,8 @@ from moesifasgi.wire.messages import (
     MAX_REPORT_LINE_CHARS,
     MAX_REPORT_LINES,
     Ack,
+    Attach,
+    Attached,
     Bye,
     DecideLetters,
     Drain,
@@ -75,6 +77,8 @@ MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     LetterPart: st.builds(LetterPart, U64, st.binary(max_size=20)),
     DecideLetters: st.builds(DecideLetters, st.booleans(), st.lists(LETTER_KEY, max_size=3)),
     LettersDecided: st.builds(LettersDecided, U64),
+    Attach: st.builds(Attach),
+    Attached: st.builds(Attached, U64),
 }
 ONE_OF_EACH = [
     Hello(1, 1, b"s" * 16, 1, 7, "2.0", [{"application_id": "a"}]),
@@ -95,6 +99,7 @@ ONE_OF_EACH = [
     LetterPart(1, b"x"),
     DecideLetters(True, [[b"s" * 16, 1]]),
     LettersDecided(1),
+    Attached(7),
 ]
 
 
@@ -189,7 +194,7 @@ def test_nesting_of_any_depth_is_malformed(depth: int, where: str):
         decode(payload)
 
 
-@pytest.mark.parametrize("code", [0, 3, 22, 127, -1, 2**63])
+@pytest.mark.parametrize("code", [0, 3, 24, 127, -1, 2**63])
 def test_an_unknown_type_is_malformed(code: int):
     with pytest.raises(MalformedMessage, match="unknown message type"):
         decode(msgpack.packb([code, 1]))

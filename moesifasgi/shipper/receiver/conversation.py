@@ -7,12 +7,15 @@ from typing import Any, Protocol
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.receiver.letters import answered
 from moesifasgi.shipper.receiver.peer import Peer
+from moesifasgi.shipper.receiver.speakers import Speakers
 from moesifasgi.shipper.registry import Unwelcome
 from moesifasgi.shipper.spool import Spool
 from moesifasgi.version import VERSION
 from moesifasgi.wire.messages import (
     OLDEST_WIRE_VERSION,
     WIRE_VERSION,
+    Attach,
+    Attached,
     Bye,
     DecideLetters,
     Drain,
@@ -82,6 +85,12 @@ class Line(Protocol):
     def is_master(self, peer: Peer) -> bool:
         """Whether it may do more than send, ask for status and have the spool delivered."""
 
+    def attach(self, descriptor: int, uid: int) -> str:
+        """Read this queue too, for sessions of this user. What is wrong with it, or nothing."""
+
+    def read_queues(self) -> None:
+        """Take all that is in the queues by now."""
+
     def status(self) -> dict[str, Any]:
         """What the status document says of peers."""
 
@@ -89,8 +98,9 @@ class Line(Protocol):
 class Conversation:
     """All conversations of a shipper. Used by the receiver's thread."""
 
-    def __init__(self, intake: Intake, desk: Desk, line: Line) -> None:
+    def __init__(self, intake: Intake, speakers: Speakers, desk: Desk, line: Line) -> None:
         self._intake = intake
+        self._speakers = speakers
         self._desk = desk
         self._line = line
         self._by_session: dict[bytes, Peer] = {}
@@ -117,11 +127,13 @@ class Conversation:
             case Hello():
                 self._greet(peer, message)
             case Stats():
-                peer.stats = message
+                self._told(peer, message)
             case Report():
                 self._note(peer, message)
             case Drain():
                 self._drain(peer, message)
+            case Attach():
+                self._attach(peer)
             case Bye():
                 self._bye(peer, message)
             case _:
@@ -145,6 +157,7 @@ class Conversation:
             withdraw()
         if peer.session is not None and self._by_session.get(peer.session.id) is peer:
             del self._by_session[peer.session.id]
+            self._speakers.left(peer.session)
 
     def push(self, application_id: str, document: bytes) -> None:
         """A new policy: for all workers of this application, those that are here and those that will come."""
@@ -179,6 +192,7 @@ class Conversation:
             peer.tell(Refused(str(error)))
             raise
         self._by_session[hello.session] = peer
+        self._speakers.greeted(peer.session, peer.credentials().uid)
         peer.tell(Welcome(version, peer.session.last, os.getpid(), VERSION))
         for application_id in dict.fromkeys(_application_ids(peer)):
             self._tell_policies(peer, application_id)
@@ -192,6 +206,18 @@ class Conversation:
             if registered == application_id:
                 peer.tell_policy(key, document)
 
+    def _told(self, peer: Peer, stats: Stats) -> None:
+        peer.stats = stats
+        if peer.session is not None:
+            self._speakers.said(peer.session, stats)
+
+    def _attach(self, peer: Peer) -> None:
+        if fault := self._line.attach(peer.take_descriptor(), peer.credentials().uid):
+            peer.tell(Refused(fault))
+            raise ProtocolError(fault)
+        peer.is_tool = True
+        peer.tell(Attached(os.getpid()))
+
     def _note(self, peer: Peer, report: Report) -> None:
         if peer.session is None or report.key >= len(peer.session.applications):
             raise ProtocolError("expected a report on an application of HELLO")
@@ -201,6 +227,8 @@ class Conversation:
         peer.is_tool = peer.session is None
         if drain.token in peer.drains or len(peer.drains) >= MAX_DRAINS:
             raise ProtocolError(f"expected at most {MAX_DRAINS} drains at once, each with a token of its own")
+        # What it speaks of may have come another way than the question.
+        self._line.read_queues()
         if not self._line.commit():
             peer.tell(Drained(drain.token, False, "the spool cannot store events for now"))
             return
@@ -238,6 +266,8 @@ class Conversation:
             raise ProtocolError("expected HELLO before BYE")
         if self._line.commit():
             self._intake.end(peer.session, bye.final_sequence)
+            if bye.final_sequence == peer.session.last:
+                self._speakers.ended(peer.session)
 
 
 def _application_ids(peer: Peer) -> list[str]:

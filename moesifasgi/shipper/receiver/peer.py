@@ -1,6 +1,7 @@
 """One connection as the shipper sees it: bytes in, messages out of them; answers as the kernel takes them."""
 
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -39,6 +40,8 @@ class Peer:
         self.is_tool = False
         self.reassured_at = 0.0
         """When it last heard that this shipper is alive, while it waits for a drain."""
+        self.descriptor = -1
+        """What came beside its messages, as long as nobody has taken it; -1: nothing."""
         self.watched = 0
         """What the selector looks for: its event mask."""
         self._decoder = FrameDecoder()
@@ -72,7 +75,7 @@ class Peer:
     def read(self) -> bool:
         """Take in what has arrived; False at the end of the stream (all that came before has been read)."""
         try:
-            data = self.socket.recv(READ_BYTES)
+            data = self._received()
         except BlockingIOError:
             return True
         except OSError:
@@ -109,6 +112,24 @@ class Peer:
             self._deaf = True
             self._outbox = Outbox()
 
+    def take_descriptor(self) -> int:
+        """It belongs to the caller then."""
+        taken, self.descriptor = self.descriptor, -1
+        return taken
+
     def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.take_descriptor())
         with contextlib.suppress(OSError):
             self.socket.close()
+
+    def _received(self) -> bytes:
+        if self.session is not None:
+            return self.socket.recv(READ_BYTES)
+        # One descriptor: the kernel lets go of what is more.
+        data, descriptors, _, _ = socket.recv_fds(self.socket, READ_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+        for descriptor in descriptors:
+            if self.descriptor >= 0:
+                os.close(self.descriptor)
+            self.descriptor = descriptor
+        return data

@@ -20,6 +20,8 @@ from moesifasgi.shipper.receiver.admission import Admission
 from moesifasgi.shipper.receiver.conversation import Conversation, Desk
 from moesifasgi.shipper.receiver.listener import Listener
 from moesifasgi.shipper.receiver.peer import Peer
+from moesifasgi.shipper.receiver.queue import Queues
+from moesifasgi.shipper.receiver.speakers import Speakers
 from moesifasgi.shipper.registry import Unwelcome
 from moesifasgi.shipper.spool import SpoolError
 from moesifasgi.wakeup import Wakeup
@@ -35,6 +37,8 @@ TOOL_IDLE_S = 60.0
 COMMIT_RETRY_S = 0.5
 DROPS_TOLD_S = 60.0
 """So long is a shipper unhealthy after it dropped something for want of room; counters tell it for good."""
+BURY_EVERY_S = 1.0
+"""How often the sessions of workers that are gone are looked at."""
 SIGN_OF_LIFE_S = 0.25
 """How often a peer that waits for a drain hears an acknowledgement again: a busy shipper is no dead one."""
 
@@ -49,21 +53,29 @@ class Receiver:
         self._desk = desk
         self._admission = admission
         self._peers: set[Peer] = set()
-        self._conversation = Conversation(intake, desk, self)
+        self._speakers = Speakers(intake, time.monotonic)
+        self._conversation = Conversation(intake, self._speakers, desk, self)
         self._posted: deque[Callable[[], None]] = deque()
         self._owed = OwedAcks()
         self._commit_at: float | None = None
+        self._bury_at = 0.0
         self._spool_fault: SpoolError | None = None
         self._paused = False
         self.wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
         self._listener = Listener(listener, self._selector, self._accept)
+        self._queues = Queues(self._speakers, self._selector)
         self._selector.register(self.wakeup, selectors.EVENT_READ, self.wakeup.clear)
 
     @property
     def workers(self) -> list[Peer]:
         """Peers that have introduced themselves as workers."""
         return self._conversation.workers
+
+    @property
+    def queues(self) -> int:
+        """How many queues there are that somebody can still write to."""
+        return len(self._queues)
 
     @property
     def reasons(self) -> list[Reason]:
@@ -101,7 +113,7 @@ class Receiver:
             if isinstance(key.data, Peer):
                 progress |= self._serve(key.data, ready)
             else:
-                key.data()
+                progress |= bool(key.data())
         while self._posted:
             self._posted.popleft()()
         if self._intake.full:
@@ -114,6 +126,9 @@ class Receiver:
         if self._listener.due_in_s(now) == 0.0:
             self._listener.wake()
         self._look_after_peers()
+        if now >= self._bury_at:
+            self._bury_at = now + BURY_EVERY_S
+            self.read_queues()
         if progress:
             # Frames come one by one: gathering a few spares each of their workers a wake-up of this process.
             time.sleep(NAP_S)
@@ -151,6 +166,15 @@ class Receiver:
                 self.refused += 1
                 self.drop(peer)
 
+    def attach(self, descriptor: int, uid: int) -> str:
+        """Read this queue too, for sessions of this user. What is wrong with it, or nothing."""
+        return self._queues.attach(descriptor, uid)
+
+    def read_queues(self) -> None:
+        """Take all that is in the queues by now, unless the spool refuses."""
+        if not self._paused:
+            self._queues.read_out()
+
     def stop_accepting(self) -> None:
         """No new peers; those that are here go on."""
         self._listener.close()
@@ -166,6 +190,7 @@ class Receiver:
         self.stop_accepting()
         for peer in list(self._peers):
             self.drop(peer)
+        self._queues.close()
         self._selector.close()
         self.wakeup.close()
 
@@ -265,6 +290,7 @@ class Receiver:
         """Stop or resume reading; what peers send meanwhile waits in the kernel and in their rings."""
         if paused != self._paused:
             self._paused = paused
+            self._queues.pause(paused)
             for peer in self._peers:
                 self._watch(peer)
 
@@ -297,5 +323,15 @@ class Receiver:
                 for peer in self.workers
                 if peer.session is not None
             ],
-            "peers": {"connected": len(self._peers), "malformed": self.malformed, "refused": self.refused},
+            "peers": {
+                "connected": len(self._peers),
+                "malformed": self.malformed + self._speakers.malformed + self._queues.malformed,
+                "refused": self.refused,
+                "lost_events": self._speakers.lost,
+            },
+            "queues": {
+                "attached": len(self._queues),
+                "events": self._speakers.events,
+                "unclaimed": self._speakers.unclaimed,
+            },
         }
