@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from moesifasgi.channel import Channel
-from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer
+from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer, StateDirectory
 from moesifasgi.channel.launcher import ShipperOptions
 from moesifasgi.channel.memory import MemoryChannel
 from moesifasgi.channel.unix import UnixChannel
@@ -56,10 +56,11 @@ def _made(settings: Settings) -> Channel:
     shipper, queue = settings.shipper, settings.queue
     if shipper.transport is Transport.MEMORY:
         return MemoryChannel(queue.max_events, queue.max_bytes)
-    standalone = Path(shipper.socket)
+    state = StateDirectory(shipper.spool_dir)
+    standalone = PathDialer(Path(shipper.socket), state)
     if shipper.transport is Transport.UNIX:
-        return UnixChannel(PathDialer(standalone), queue.max_events, queue.max_bytes)
-    embedded = EmbeddedDialer(shipper.spool_dir, _options(shipper, debug=settings.capture.debug))
+        return UnixChannel(standalone, queue.max_events, queue.max_bytes)
+    embedded = EmbeddedDialer(state, _options(shipper, debug=settings.capture.debug))
     if shipper.offline_file:
         return UnixChannel(embedded, queue.max_events, queue.max_bytes)
     return UnixChannel(AutoDialer(standalone, embedded), queue.max_events, queue.max_bytes)

@@ -88,16 +88,21 @@ def run(socket_path: Path, spool_dir: Path, base_uri: str | None, log_level: str
 @click.option("--spool-max-bytes", type=int, required=True)
 @click.option("--spool-min-free-bytes", type=int, required=True)
 @click.option("--debug", is_flag=True)
-def embedded(directory: Path, debug: bool, **options: Any) -> None:
+@click.option("--supersede", is_flag=True)
+def embedded(directory: Path, debug: bool, supersede: bool, **options: Any) -> None:
     """Run as a worker's own shipper; workers start this, people do not."""
     from moesifasgi.shipper.daemon import Options
+    from moesifasgi.shipper.tool import ask_to_give_way
 
     handler = logging.handlers.RotatingFileHandler(directory / LOG_NAME, maxBytes=LOG_BYTES, backupCount=1)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     package = logging.getLogger("moesifasgi")
     package.addHandler(handler)
     package.setLevel(logging.DEBUG if debug else logging.INFO)
-    _serve(Options(directory=directory, socket=directory / SOCKET_NAME, embedded=True, **options))
+    socket_path = directory / SOCKET_NAME
+    if supersede:
+        ask_to_give_way(socket_path, OWNER_WAIT_S)
+    _serve(Options(directory=directory, socket=socket_path, embedded=True, **options))
 
 
 @main.command()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from moesifasgi.quiet import say
 from moesifasgi.shipper.adoption import adopt
 from moesifasgi.shipper.delivery import Delivery
 from moesifasgi.shipper.intake import Intake
@@ -75,6 +76,7 @@ class Daemon:
         self._uploader = Uploader(on_tags=self._remote_config.tags_named, may_write_files=options.embedded)
         self._delivery = Delivery(spool, self._registry, self._uploader)
         self._leaving = 0
+        self._superseded = False
         self._forget_at = 0.0
         self._flushing = threading.Event()
         listener = listening(options.socket, options.socket_mode)
@@ -101,6 +103,11 @@ class Daemon:
         return self._delivery.drain(
             give_up=give_up, timeout_s=LONGEST_DRAIN_S, on_done=on_done, application_ids=application_ids
         )
+
+    def supersede(self) -> None:
+        if self._options.embedded:
+            logger.info("shipper %d gives way to a newer version's", os.getpid())
+            self._superseded = True
 
     def status(self) -> dict[str, Any]:
         policies = policies_of(self._remote_config.status(), self._receiver.reports())
@@ -132,6 +139,8 @@ class Daemon:
     def _may_leave(self, presence: Presence) -> bool:
         if not self._options.embedded:
             return self._leaving > 0
+        if self._superseded:
+            return True
         if self._leaving:
             presence.ask_to_leave()
         workers, idle = len(self._receiver.workers), self._delivery.idle
@@ -154,11 +163,24 @@ class Daemon:
         connected = frozenset(each.application_id for session in sessions for each in session.applications)
         self._registry.connected(connected)
         self._remote_config.connected(connected)
+        if self._options.embedded:
+            self._keep_the_socket()
         adopt(self._options.directory, self._intake, alive, self._receiver.commit)
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S
             with contextlib.suppress(SpoolError):
                 self._spool.forget_sessions(SESSION_KEPT_S, alive)
+
+    def _keep_the_socket(self) -> None:
+        """Who tidies up may delete it: connected workers would not notice, and others not find us."""
+        if self._options.socket.is_socket():
+            return
+        try:
+            self._receiver.listen(listening(self._options.socket, self._options.socket_mode))
+        except OSError as error:
+            say("socket gone", "the socket is gone, and cannot be made again: %s", error)
+        else:
+            say("socket made", "the socket was gone, and is made again")
 
     def _leave(self) -> None:
         deadline = time.monotonic() + self._options.drain_s

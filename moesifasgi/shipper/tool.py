@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from moesifasgi.unix_socket import connected
+from moesifasgi.version import VERSION
 from moesifasgi.wire.codec import decode, encode
 from moesifasgi.wire.frame import FrameDecoder, frame
-from moesifasgi.wire.messages import Drain, Drained, Message, Refused, StatusReply, StatusRequest
+from moesifasgi.wire.messages import Drain, Drained, Message, Refused, StatusReply, StatusRequest, Supersede
 
 READ_BYTES = 64 * 1024
 
@@ -34,6 +35,13 @@ def ask_flush(path: Path, timeout_s: float) -> Drained:
     if not isinstance(answer, Drained):
         raise NoShipper(f"{path}: expected the answer to a drain, got {type(answer).__name__}")
     return answer
+
+
+def ask_to_give_way(path: Path, timeout_s: float) -> None:
+    """Have an embedded shipper leave for a newer version's; returns when it has, or when the time is over."""
+    # It does not answer: that it closes the connection is its answer.
+    with contextlib.suppress(NoShipper, TimeoutError):
+        _ask(path, Supersede(VERSION), timeout_s)
 
 
 def _ask(path: Path, question: Message, timeout_s: float) -> Message:

@@ -30,6 +30,7 @@ from moesifasgi.wire.messages import (
     Stats,
     StatusReply,
     StatusRequest,
+    Supersede,
     Welcome,
 )
 
@@ -55,6 +56,7 @@ _TYPES: dict[int, type[Any]] = {
     11: StatusRequest,
     12: StatusReply,
     13: Report,
+    14: Supersede,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
 _CONTROL_LIMITS = {

@@ -3,8 +3,11 @@
     worker → shipper   HELLO, EVENT, STATS, REPORT, DRAIN, BYE
     shipper → worker   WELCOME, ACK, POLICY, DRAINED, REFUSED
     tool → shipper     STATUS, DRAIN            shipper → tool   STATUS_REPLY, DRAINED
+    successor → embedded shipper    SUPERSEDE
 
-A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO.
+A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO. HELLO,
+REFUSED and SUPERSEDE keep their first fields in every version of the wire: by them two versions find out
+about each other.
 """
 
 from enum import IntEnum
@@ -115,6 +118,17 @@ class Refused(NamedTuple):
     """The shipper will not serve this peer; the connection closes after it."""
 
     reason: str
+    newest_version: int = WIRE_VERSION
+    """The newest version of the wire that it speaks."""
+
+
+class Supersede(NamedTuple):
+    """A newer version's shipper is there: leave in good order, though workers are connected.
+
+    REFUSED where it is no newer.
+    """
+
+    sdk_version: str
 
 
 class StatusRequest(NamedTuple):
@@ -137,6 +151,7 @@ Message = (
     | Drained
     | Bye
     | Refused
+    | Supersede
     | StatusRequest
     | StatusReply
 )

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.receiver.peer import Peer
 from moesifasgi.shipper.registry import RegistryFull
-from moesifasgi.version import VERSION
+from moesifasgi.version import VERSION, is_older
 from moesifasgi.wire.messages import (
     OLDEST_WIRE_VERSION,
     WIRE_VERSION,
@@ -22,6 +22,7 @@ from moesifasgi.wire.messages import (
     Stats,
     StatusReply,
     StatusRequest,
+    Supersede,
     Welcome,
 )
 
@@ -42,6 +43,9 @@ class Desk(Protocol):
 
         ``on_done(delivered, reason)`` is called from any thread. What is returned withdraws the request.
         """
+
+    def supersede(self) -> None:
+        """A newer version's shipper wants to serve in this one's place."""
 
     def status(self) -> dict[str, Any]:
         """The status document, but for what the receiver knows."""
@@ -106,6 +110,8 @@ class Conversation:
             case StatusRequest():
                 peer.is_tool = True
                 peer.tell(StatusReply({**self._desk.status(), **self._line.status()}))
+            case Supersede():
+                self._supersede(peer, message)
             case Bye():
                 self._bye(peer, message)
             case _:
@@ -188,6 +194,14 @@ class Conversation:
         if self._line.is_connected(peer):
             peer.drains.pop(answer.token, None)
             peer.tell(answer)
+
+    def _supersede(self, peer: Peer, successor: Supersede) -> None:
+        peer.is_tool = True
+        if is_older(VERSION, successor.sdk_version):
+            self._desk.supersede()
+        else:
+            # Two workers of the newer version saw the older shipper; the other one's successor is this.
+            peer.tell(Refused(f"this shipper is of version {VERSION}"))
 
     def _bye(self, peer: Peer, bye: Bye) -> None:
         if peer.session is None:

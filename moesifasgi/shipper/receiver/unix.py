@@ -139,6 +139,11 @@ class Receiver:
             if (peer := self._conversation.worker(session)) is not None:
                 peer.tell(Ack(sequence))
 
+    def listen(self, listener: socket.socket) -> None:
+        """Accept from this socket instead of the present one."""
+        self._listener.close()
+        self._listener = Listener(listener, self._selector, self._accept)
+
     def stop_accepting(self) -> None:
         """No new peers; those that are here go on."""
         self._listener.close()
