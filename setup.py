@@ -71,6 +71,7 @@ setup(
             *TESTS,
             *FRAMEWORKS,
             "brotli>=1.2",
+            "daphne>=4.1",
             "granian>=2.3",
             "httpx[http2]>=0.27",
             "hypercorn>=0.17",
