@@ -1,4 +1,5 @@
-"""Write into the documents what is made elsewhere: README's table of settings, and docs/what-is-recorded.md.
+"""Write into the documents what is made elsewhere: README's tables of settings and of servers, and
+docs/what-is-recorded.md.
 
 ``bench.py --readme`` writes its own table.
 
@@ -27,7 +28,9 @@ def replace_section(name: str, text: str) -> None:
 
 if __name__ == "__main__":
     # Here: other programs want only the above, and the cases need every content coding's library.
+    from campaigns.servers_table import table
     from recorded.page import page
 
     replace_section("settings", markdown_table())
+    replace_section("servers", table())
     WHAT_IS_RECORDED.write_text(page(), "utf-8")

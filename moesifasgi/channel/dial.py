@@ -33,6 +33,10 @@ class StateDirectory:
             self._found = state_directory(self._spool_dir, os.environ)
         return self._found
 
+    def forget(self) -> None:
+        """In a forked child, which may become another user's."""
+        self._found = None
+
     def left(self) -> list[Path]:
         """What workers left behind there. Makes nothing."""
         directory = existing_state_directory(self._spool_dir, os.environ)
@@ -65,7 +69,8 @@ class PathDialer:
         """Who started it looks after its version."""
 
     def abandon(self) -> None:
-        """Nothing is held between dials."""
+        if self._state is not None:
+            self._state.forget()
 
 
 class EmbeddedDialer:
@@ -112,8 +117,10 @@ class EmbeddedDialer:
             say("not superseded", "an older version's shipper serves, and ours cannot be started: %s", error)
 
     def abandon(self) -> None:
+        self._state.forget()
         if self._launcher is not None:
             self._launcher.abandon()
+            self._launcher = None
 
     def _prepare(self) -> Launcher:
         directory = self._state()

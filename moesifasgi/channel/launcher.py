@@ -84,7 +84,9 @@ class Launcher:
 
         Our lock keeps workers of that version from starting one of theirs in between.
         """
-        if self._child is None and time.monotonic() >= self._retry_at and self._acquire():
+        if self._child is not None and self._child.poll() is None:
+            return
+        if time.monotonic() >= self._retry_at and self._acquire():
             try:
                 self._spawn("--supersede")
             except OSError:

@@ -19,7 +19,9 @@ from moesifasgi.wire.frame import frame
 from moesifasgi.wire.messages import Hello
 
 PREFIX, SUFFIX = "left-", ".frames"
-DAMAGED_SUFFIX = ".damaged"
+DAMAGED_SUFFIX, UNFINISHED_SUFFIX = ".damaged", ".unfinished"
+PIECE_BYTES = 1 << 20
+"""Most bytes in one write, but for a frame that is larger."""
 
 
 class LeftFile:
@@ -29,7 +31,7 @@ class LeftFile:
         """Write it whole, in place of the session's older one, or not at all. OSError if it cannot be."""
         self._path = directory / f"{PREFIX}{hello.session.hex()}{SUFFIX}"
         self.bytes = 0
-        unfinished = self._path.with_suffix(".unfinished")
+        unfinished = self._path.with_suffix(UNFINISHED_SUFFIX)
         self._descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,11 +49,13 @@ class LeftFile:
 
     def append(self, frames: Iterable[bytes]) -> None:
         """Add these whole, or nothing. OSError where it cannot be."""
-        rest = memoryview(b"".join(frames))
-        whole = self.bytes + len(rest)
+        whole = self.bytes
         try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            for piece in _pieces(frames):
+                whole += len(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
             os.ftruncate(self._descriptor, self.bytes)
             raise
@@ -87,6 +91,18 @@ class Found:
         self._path.rename(self._path.with_suffix(DAMAGED_SUFFIX))
 
 
+def _pieces(frames: Iterable[bytes]) -> Iterator[bytes]:
+    gathered: list[bytes] = []
+    size = 0
+    for framed in frames:
+        gathered.append(framed)
+        size += len(framed)
+        if size >= PIECE_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    yield b"".join(gathered)
+
+
 def leave_behind(directory: Path, hello: Hello, frames: Iterable[bytes]) -> None:
     """Write the file whole, or not at all, and let go of it. OSError where it cannot be."""
     LeftFile(directory, hello, frames).close()
@@ -95,6 +111,14 @@ def leave_behind(directory: Path, hello: Hello, frames: Iterable[bytes]) -> None
 def left_in(directory: Path) -> list[Path]:
     """The files there, in a lasting order; their owners may live."""
     return sorted(directory.glob(f"{PREFIX}*{SUFFIX}"))
+
+
+def sweep(directory: Path) -> None:
+    """Delete what a worker had begun to write when it was killed; its frames are in no file."""
+    for path in directory.glob(f"{PREFIX}*{UNFINISHED_SUFFIX}"):
+        with found_at(path) as found:
+            if found is not None:
+                found.taken()
 
 
 @contextmanager

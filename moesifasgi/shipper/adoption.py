@@ -7,7 +7,7 @@ says what is stored already.
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from moesifasgi.channel.leftovers import Found, found_at, left_in
+from moesifasgi.channel.leftovers import Found, found_at, left_in, sweep
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.registry import RegistryFull
 from moesifasgi.shipper.spool import SpoolError
@@ -21,6 +21,7 @@ def adopt(directory: Path, intake: Intake, alive: Collection[bytes], commit: Cal
 
     ``commit`` stores what the intake was given; False leaves the files for another time.
     """
+    sweep(directory)
     for path in left_in(directory):
         with found_at(path) as found:
             if found is not None and not _adopt_one(found, intake, alive, commit):

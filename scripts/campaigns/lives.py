@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 import psutil
-from lab.processes import eventually, has_ended, is_housekeeper, is_shipper, shippers_of
+from lab.processes import command_line, eventually, has_ended, is_housekeeper, is_shipper, shippers_of
 from lab.servers import Server, connection_to, running
 from lab.setups import Setup, Way, replace_workers
 from lab.shipper_process import embedded
@@ -32,7 +32,7 @@ LARGE = b'"' + b"n" * 10_000 + b'"'
 """Of such bodies the kernel holds some ten for a shipper that does not read."""
 ENDS_WITHIN_S = 40.0
 ARRIVES_S = 15.0
-LEAVES_S = 3.0
+LEAVES_S = 10.0
 SHUTDOWN_TIMEOUT_S = 5.0
 
 
@@ -57,8 +57,8 @@ class Life:
     invalid: int
     exit_s: float
     """From the last signal to the end of the main process."""
-    processes_left: int
-    """Of the server's, those that live on when it has ended."""
+    processes_left: tuple[str, ...]
+    """Of the server's, those that live on when it has ended, by their command lines."""
     files_left: int
     """What workers left behind and nobody has taken."""
 
@@ -92,7 +92,7 @@ def live(setup: Setup, way: Way, trouble: Trouble = Trouble.NOTHING, transport: 
             duplicates=counts.duplicates,
             invalid=counts.invalid,
             exit_s=exit_s,
-            processes_left=len(left),
+            processes_left=tuple(left),
             files_left=len(left_in(directory)),
         )
 
@@ -222,7 +222,7 @@ def _missing_at_last(load: SteadyLoad, collector: Collector, directory: Path) ->
     return load.answered - collector.store.transaction_ids()
 
 
-def _left(server: Server) -> list[psutil.Process]:
+def _left(server: Server) -> list[str]:
     """What the server started and left running, shippers and Python's own housekeepers aside."""
 
     def living() -> list[psutil.Process]:
@@ -230,4 +230,4 @@ def _left(server: Server) -> list[psutil.Process]:
 
     with suppress(AssertionError):
         eventually(lambda: not living(), LEAVES_S, "all have left")
-    return living()
+    return [" ".join(command_line(each)) for each in living()]

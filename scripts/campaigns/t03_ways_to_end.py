@@ -23,7 +23,7 @@ NOISE_S = 0.5
 """By which two ends of the same server differ on a busy machine."""
 
 
-NO_LIFE = Life(answered=0, lost=0, duplicates=0, invalid=0, exit_s=0.0, processes_left=0, files_left=0)
+NO_LIFE = Life(answered=0, lost=0, duplicates=0, invalid=0, exit_s=0.0, processes_left=(), files_left=0)
 
 
 @dataclass(frozen=True, slots=True)

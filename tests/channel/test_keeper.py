@@ -227,3 +227,34 @@ def test_the_file_is_closed_to_others(short_dir: Path):
         offer(channel, range(1))
         eventually(lambda: kept(short_dir) == [0], WAIT_S, "it is in the file")
         assert left_in(short_dir)[0].stat().st_mode & 0o077 == 0
+
+
+def test_a_child_that_becomes_another_user_has_a_directory_of_its_own(short_dir: Path, monkeypatch):
+    """As under a server that changes its user after the fork."""
+    script = """
+        import os, sys, time
+        from pathlib import Path
+        from moesifasgi.channel.dial import PathDialer, StateDirectory
+        from moesifasgi.channel.unix import UnixChannel
+        from moesifasgi.wire.application import Application
+
+        dialer = PathDialer(Path(sys.argv[1], "nobody.sock"), StateDirectory(None))
+        channel = UnixChannel(dialer, 1_000, 1 << 20)
+        channel.register(Application("an-application-of-a-master"))
+        channel.offer(0, 0, b"\\xcd\\0\\0")
+        mine = Path(os.environ["XDG_STATE_HOME"], "moesif")
+        while not list(mine.glob("left-*.frames")):
+            time.sleep(0.01)
+        if (pid := os.fork()) == 0:
+            os.environ["XDG_STATE_HOME"] = sys.argv[1] + "/child"
+            channel.offer(0, 0, b"\\xcd\\0\\1")
+            channel.close()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        channel.close()
+    """
+    monkeypatch.setenv("XDG_STATE_HOME", str(short_dir / "parent"))
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(short_dir)], check=True, timeout=30)
+    assert kept(short_dir / "parent" / "moesif") == [0]
+    assert kept(short_dir / "child" / "moesif") == [1]

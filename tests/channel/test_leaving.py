@@ -117,6 +117,7 @@ def test_a_script_that_ends_without_a_flush_loses_nothing(short_dir: Path):
         **os.environ,
         "MOESIF_APPLICATION_ID": APPLICATION.application_id,
         "MOESIF_TRANSPORT": "unix",
+        "MOESIF_SPOOL_DIR": str(short_dir / "state"),
         "MOESIF_SHIPPER_SOCKET": str(short_dir / "s.sock"),
     }
     with FarEnd(short_dir / "s.sock") as far_end:
