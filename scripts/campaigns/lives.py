@@ -205,7 +205,9 @@ def _ask(server: Server, path: str) -> None:
     """A request whose answer nobody waits for; the connection stays open as long as the process lives."""
     connection = connection_to(server)
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    threading.Timer(ENDS_WITHIN_S, connection.close).start()
+    timer = threading.Timer(ENDS_WITHIN_S, connection.close)
+    timer.daemon = True
+    timer.start()
 
 
 def _missing_at_last(load: SteadyLoad, collector: Collector, directory: Path) -> set[str]:
@@ -230,4 +232,5 @@ def _left(server: Server) -> list[str]:
 
     with suppress(AssertionError):
         eventually(lambda: not living(), LEAVES_S, "all have left")
-    return [" ".join(command_line(each)) for each in living()]
+    # One that is just ending has none any more.
+    return [line for each in living() if (line := " ".join(command_line(each)))]

@@ -53,7 +53,7 @@ class Race:
 
 def run(count: int, rng: random.Random) -> Finding:
     """``count`` races of eight workers, every other one among what dead processes left."""
-    races = [race(stale=bool(number % 2), rng=rng) for number in range(count)]
+    races = [race(stale=not number % 2, rng=rng) for number in range(count)]
     failed = [each for each in races if not each.holds]
     remark = (
         f"replaced within {max(each.replaced_s for each in races):.2f} s, gone"

@@ -14,7 +14,6 @@ CASES = [
     Case(BY_NAME[name], way, trouble, "auto")
     for name, way, trouble in (
         ("uvicorn", Way.SIGTERM, STOPPED),
-        ("uvicorn", Way.SIGHUP, WELL),
         ("uvicorn, several workers", Way.SIGHUP, WELL),
         ("uvicorn --reload", Way.FILE_CHANGE, WELL),
         ("uvicorn --lifespan off", Way.SIGTERM, ABSENT),
