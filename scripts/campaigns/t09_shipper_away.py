@@ -25,6 +25,8 @@ COUNT = 6
 """Turns of each fault, with a healthy turn before each."""
 HOLD_S = 60.0
 """How long the last fault of each kind lasts."""
+PAUSE_S = 0.1
+"""Between handfuls of requests in that time: the ring has room for all of them."""
 REQUESTS = 400
 """In each turn."""
 RATIO = 1.1
@@ -165,6 +167,7 @@ def away(on: Stage, name: str, turns: int, requests: int, hold_s: float) -> Away
             faulty += on.ask(requests)
             while time.monotonic() < until:
                 on.ask(10)
+                time.sleep(PAUSE_S)
         ended_at = time.monotonic()
         eventually(on.has_resumed, SETTLES_S, "events arrive again")
         resumed_s = max(resumed_s, time.monotonic() - ended_at)

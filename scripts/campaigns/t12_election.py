@@ -104,7 +104,8 @@ def racers(
         **environment,
     }
     argv = [sys.executable, str(RACER), str(workers), str(events)]
-    with subprocess.Popen(argv, env=settings, stdin=subprocess.PIPE) as process:
+    quiet = subprocess.DEVNULL  # They tell of each kill.
+    with subprocess.Popen(argv, env=settings, stdin=subprocess.PIPE, stderr=quiet) as process:
         try:
             yield process
         finally:
