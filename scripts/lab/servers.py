@@ -5,6 +5,7 @@ code runs and nothing is captured because of the waiting.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,12 @@ _NO_HTTP = b"this is no HTTP\r\n\r\n"
 
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 """Before a server's command: it is the first process of a PID namespace, and all in it die with it."""
+
+
+def no_container() -> str | None:
+    """Why nothing can be run in a PID namespace here; None if it can."""
+    tried = subprocess.run([*CONTAINER, "true"], capture_output=True) if shutil.which("unshare") else None
+    return None if tried is not None and not tried.returncode else "needs the right to make a PID namespace"
 
 
 class Exit(NamedTuple):
