@@ -16,7 +16,7 @@ def on():
 
 @pytest.mark.parametrize("fault", ["stopped", "absent", "not_permitted"])
 def test_a_request_does_not_notice_that_the_shipper_is_away(fault: str, on: Stage):
-    found = away(on, fault, turns=2, requests=300, hold_s=0.0)
+    found = away(on, fault, turns=2, requests=200, hold_s=0.0)
     eventually(on.all_arrived, SETTLES_S, "nothing is lost")
     assert found.ratio <= RATIO, found
     assert found.resumed_s <= RESUMES_S * 2, found

@@ -7,6 +7,6 @@ from lab.counts import count_of
 
 @pytest.mark.timeout(3_600)
 def test_reconnects_and_events_leave_no_descriptor_thread_memory_or_file_behind():
-    found = t13_soak.soak(count_of(100))
+    found = t13_soak.soak(count_of(50))
     assert found.holds, found
     assert found.lost == 0
