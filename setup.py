@@ -73,6 +73,7 @@ setup(
             *FRAMEWORKS,
             "aiohttp>=3.12",
             "brotli>=1.2",
+            "daphne>=4.1",
             "granian>=2.3",
             "httpx[http2]>=0.27",
             "httpx2>=2.0",

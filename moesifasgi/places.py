@@ -30,6 +30,15 @@ def state_directory(spool_dir: str | None, environ: Mapping[str, str]) -> Path:
     raise OSError("no directory for the shipper: " + "; ".join(refused))
 
 
+def existing_state_directory(spool_dir: str | None, environ: Mapping[str, str]) -> Path | None:
+    """The directory if there is one that can be had. Makes nothing."""
+    for candidate in _candidates(spool_dir, environ):
+        with contextlib.suppress(OSError):
+            if candidate.is_dir():
+                return _claimed(candidate)
+    return None
+
+
 def embedded_socket(spool_dir: str | None, environ: Mapping[str, str]) -> Path:
     """Where this user's embedded shipper listens, if it does. Makes nothing."""
     sockets = [candidate / SOCKET_NAME for candidate in _candidates(spool_dir, environ)]

@@ -1,7 +1,7 @@
 """Write into the documents what is made elsewhere.
 
-README's table of settings, docs/what-is-recorded.md, docs/outgoing-calls.md, and the shipper's example file
-docs/shipper.toml.
+README's tables of settings and of servers, docs/what-is-recorded.md, docs/outgoing-calls.md, and the
+shipper's example file docs/shipper.toml.
 
 ``bench.py --readme`` writes its own tables: of figures, and of sizes in docs/operations.md.
 
@@ -34,10 +34,12 @@ def replace_section(name: str, text: str, page: Path = README) -> None:
 
 if __name__ == "__main__":
     # Here: other programs want only the above, and the cases need every content coding's library.
+    from campaigns.servers_table import table
     from outgoing_calls.page import page as page_of_outgoing_calls
     from recorded.page import page
 
     replace_section("settings", markdown_table())
+    replace_section("servers", table())
     WHAT_IS_RECORDED.write_text(page(), "utf-8")
     EXAMPLE.write_text(example(), "utf-8")
     OUTGOING_CALLS.write_text(page_of_outgoing_calls(), "utf-8")

@@ -1,10 +1,14 @@
 """What README shows works as it stands there."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from campaigns.servers_table import FOUND, table
+from campaigns.t03_ways_to_end import cases
 from click.testing import CliRunner
+from lab.setups import SETUPS
 
 from moesifasgi.settings import markdown_table
 from moesifasgi.shipper.cli import main
@@ -29,6 +33,18 @@ def test_the_code_blocks_run_one_after_the_other(monkeypatch):
 def test_the_table_of_settings_is_the_one_that_the_code_makes():
     between = README.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
     assert between.strip() == markdown_table()
+
+
+def test_the_table_of_servers_is_what_the_campaign_found():
+    between = README.partition("<!-- servers -->")[2].partition("<!-- /servers -->")[0]
+    assert between.strip() == table()
+
+
+def test_the_table_of_servers_has_them_all_in_every_way_and_trouble():
+    """What was found of a setup that has changed since then is no news of it."""
+    found = {row["server"]: row["ends"] for row in json.loads(FOUND.read_text("utf-8"))["rows"]}
+    wanted = {setup.name: {(case.way.value, case.trouble.value) for case in cases(setup)} for setup in SETUPS}
+    assert {name: {(end["way"], end["trouble"]) for end in ends} for name, ends in found.items()} == wanted
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^\s*make (\w+)", README, re.MULTILINE))))

@@ -76,10 +76,25 @@ class Dialer(Protocol):
 
     @property
     def directory(self) -> Path | None:
-        """Where a leaving worker may leave behind what nobody took; None where nobody would look for it."""
+        """Where a worker may leave behind what nobody took; None where nobody would look for it.
+
+        Made if need be; OSError where none can be had.
+        """
+
+    def heritage(self) -> list[Path]:
+        """What dead workers left behind where the shipper that answered last does not look."""
+
+    def again(self) -> socket.socket:
+        """One more connection to the shipper that answered last; any thread may ask. Starts none."""
 
     def __call__(self) -> socket.socket:
         """A connected stream socket; OSError if there is none (yet)."""
+
+    def supersede(self) -> None:
+        """The shipper that answered last is an older version's: see to it that ours takes its place.
+
+        Nothing is done where shippers are started by others.
+        """
 
     def abandon(self) -> None:
         """In a forked child: let go of what only the parent may hold."""

@@ -18,17 +18,20 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from moesifasgi.channel import Dialer
 from moesifasgi.channel import Drained as Outcome
 from moesifasgi.channel.drains import Drains
+from moesifasgi.channel.heir import Heir
+from moesifasgi.channel.keeper import Keeper
 from moesifasgi.channel.leftovers import leave_behind
-from moesifasgi.channel.link import MAX_BUFFERS, Link, Outlet
+from moesifasgi.channel.link import MAX_BUFFERS, Link, OlderShipper, Outlet
 from moesifasgi.channel.policies import Policies
 from moesifasgi.channel.queue import LOOK_S, QueueSource, QueueStream
 from moesifasgi.counters import Counters
 from moesifasgi.quiet import say
-from moesifasgi.version import VERSION
+from moesifasgi.version import VERSION, is_older
 from moesifasgi.wakeup import Wakeup
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import encode
@@ -52,9 +55,13 @@ STATS_INTERVAL_S = 1.0
 BACKOFF_FIRST_S = 0.05
 BACKOFF_LONGEST_S = 1.0
 """A shipper that comes back is found within this time."""
+HERITAGE_INTERVAL_S = 10.0
+"""How often a worker looks for what dead ones left behind."""
+STALL_S = 0.1
+"""A shipper that takes nothing for so long while something waits is one that does not read."""
 SEND_BYTES = 64 * 1024
 """Most bytes of backlog in one write, so that the lock is free again within tens of microseconds."""
-PATIENCE_S = 0.8
+PATIENCE_S = 0.7
 """How long a leaving worker waits for a sign of life."""
 GOODBYE_S = 0.2
 """How long it then waits for its thread to end; together they are 1 s."""
@@ -93,6 +100,8 @@ class Carrier:
         self._streams = 0
         self._control: deque[bytes] = deque()
         self._drains = Drains()
+        self._keeper = Keeper(self._lock, self, lambda: dialer.directory)
+        self._heir = Heir(dialer)
         self._last_heard = 0.0
         self._flowing = False
         """The link is up and nothing waits: a frame may be written where it is offered."""
@@ -104,7 +113,11 @@ class Carrier:
     def offer(self, kind: int, key: int, payload: bytes) -> Offer:
         with self._lock:
             fate = self._ring.offer(kind, key, payload)
-            if fate is not _ACCEPTED or (self._thread is not None and not self._flowing):
+            if fate is not _ACCEPTED:
+                return fate
+            if self._thread is not None and not self._flowing:
+                if self._keeper.at_work:
+                    self._keeper.add(self._ring.newest)
                 return fate
             if self._flowing:
                 assert self._outlet is not None
@@ -140,6 +153,7 @@ class Carrier:
         """One more application: the shipper learns of it from a new HELLO, on a new connection."""
         with self._lock:
             self._applications.append(application)
+            self._keeper.start_over()
             self._flowing = False
             if self._link is not None:
                 self._link.broken = True
@@ -184,6 +198,7 @@ class Carrier:
                 handshake.shutdown(socket.SHUT_RDWR)
         self._wake()
         thread.join(timeout=GOODBYE_S)
+        self._keeper.end()
         self._leave_behind()
 
     def abandon(self) -> None:
@@ -192,7 +207,16 @@ class Carrier:
             self._connected.close()
         if self._wakeup is not None:
             self._wakeup.close()
+        self._keeper.let_go()
         self._dialer.abandon()
+
+    def unacknowledged(self) -> tuple[Hello, list[bytes]]:
+        """For the keeper; lock held."""
+        return self._introduction(), self._ring.unacknowledged()
+
+    def bounds(self) -> tuple[int, int, int]:
+        """For the keeper; lock held."""
+        return self._ring.base, self._ring.next, self._ring.bytes
 
     def _leave_behind(self) -> None:
         """What nobody took goes to disk: the next shipper is responsible for it then.
@@ -200,12 +224,20 @@ class Carrier:
         The session ends with it. A process that goes on has a new one, so that what is on disk never looks
         like something that was sent before.
         """
-        directory = self._dialer.directory
-        if directory is None or not len(self._ring):
+        if not len(self._ring):
+            self._keeper.discard()
             return
-        hello = self._hello()
+        try:
+            directory = self._dialer.directory
+        except OSError as error:
+            say("nothing left behind", "%d events stay in this process: %s", len(self._ring), error)
+            return
+        if directory is not None:
+            self._leave_in(directory)
+
+    def _leave_in(self, directory: Path) -> None:
         with self._lock:
-            frames = self._ring.unacknowledged()
+            hello, frames = self.unacknowledged()
             self._ring = Ring(*self._bounds)
             self.session = uuid.uuid4().bytes
             self._flowing = False
@@ -216,8 +248,10 @@ class Carrier:
         except OSError as error:
             self.counters.drop("not_left_behind", len(frames))
             say("nothing left behind", "%d events are lost with this worker: %s", len(frames), error)
+            self._keeper.let_go()
         else:
             self.counters.add("acked", len(frames))
+            self._keeper.discard()
 
     def _wake(self) -> None:
         wakeup = self._wakeup
@@ -240,6 +274,8 @@ class Carrier:
         """The thread: connect, serve until the link breaks, again."""
         backoff_s = BACKOFF_FIRST_S
         while not self._closing:
+            with self._lock:
+                self._keeper.begin()
             try:
                 served = self._connect_and_serve()
             except Exception as error:  # noqa: BLE001  (a fault of ours must not end the thread)
@@ -277,22 +313,26 @@ class Carrier:
             return None
         self._connected = connected
         try:
-            hello = self._hello()
+            with self._lock:
+                hello = self._introduction()
             link = Link(connected, hello)
             with self._changed:
                 self._resume(link)
                 # One that was registered meanwhile is in no HELLO yet.
                 link.broken = len(self._applications) != len(hello.applications)
+            if is_older(link.welcome.sdk_version):
+                self._dialer.supersede()
             return link
         except OSError as error:
             connected.close()
+            if isinstance(error, OlderShipper):
+                self._dialer.supersede()
             say("no welcome", "no shipper would serve this worker (%s); events are kept in memory", error)
             return None
 
-    def _hello(self) -> Hello:
-        with self._lock:
-            applications = [application.to_wire() for application in self._applications]
-            base = self._ring.base
+    def _introduction(self) -> Hello:
+        applications = [application.to_wire() for application in self._applications]
+        base = self._ring.base
         return Hello(OLDEST_WIRE_VERSION, WIRE_VERSION, self.session, base, self.pid, VERSION, applications)
 
     def _resume(self, link: Link) -> None:
@@ -301,6 +341,7 @@ class Carrier:
         except ValueError as error:
             # The spool knows another session by our name: begin a new one with what is not acknowledged.
             self.session = uuid.uuid4().bytes
+            self._keeper.start_over()
             raise ConnectionError(str(error)) from error
         self._control = deque(self._drains.unanswered())
         self._reported = []
@@ -322,14 +363,22 @@ class Carrier:
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
         self._heard(link.decoded())
-        next_stats = time.monotonic()
+        next_stats = next_look = time.monotonic()
         while not self._closing and not link.broken:
             if time.monotonic() >= next_stats:
                 next_stats = time.monotonic() + STATS_INTERVAL_S
                 self._report()
-            self._look_out(poller, link, waiting=self._pump(link))
-            timeout_s = min(longest_s, max(0.0, next_stats - time.monotonic()))
-            for descriptor, _ in poller.poll(timeout_s * 1000):
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + HERITAGE_INTERVAL_S
+                self._heir.look()
+            waiting = self._pump(link)
+            self._look_out(poller, link, waiting=waiting)
+            wait_s = STALL_S if waiting else max(0.0, next_stats - time.monotonic())
+            ready = poller.poll(min(longest_s, wait_s) * 1000)
+            if waiting and not ready:
+                with self._lock:
+                    self._keeper.begin()
+            for descriptor, _ in ready:
                 if descriptor == self._wakeup.fileno():
                     self._wakeup.clear()
                 elif descriptor == link.fileno():
@@ -375,6 +424,8 @@ class Carrier:
                 link.write(tuple(self._control))
                 self._control.clear()
             self._flowing = outlet.idle and link.idle and not ring.has_unsent and not self._control
+            if self._flowing and self._keeper.at_work:
+                self._keeper.rest()
             return not self._flowing
 
     def _heard(self, messages: Sequence[Message]) -> None:

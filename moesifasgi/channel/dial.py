@@ -7,7 +7,9 @@ from pathlib import Path
 
 from moesifasgi.channel import Dialer
 from moesifasgi.channel.launcher import Launcher, ShipperOptions
-from moesifasgi.places import SOCKET_NAME, state_directory
+from moesifasgi.channel.leftovers import left_in
+from moesifasgi.places import SOCKET_NAME, existing_state_directory, state_directory
+from moesifasgi.quiet import say
 from moesifasgi.unix_socket import connected
 
 CONNECT_TIMEOUT_S = 5.0
@@ -18,29 +20,65 @@ STANDALONE_GRACE_S = 10.0
 """A standalone shipper that was there is waited for so long (its restart) before one is started."""
 
 
+class StateDirectory:
+    """The directory of this user for what concerns shippers, found and made when it is first asked for."""
+
+    def __init__(self, spool_dir: str | None) -> None:
+        self._spool_dir = spool_dir
+        self._found: Path | None = None
+
+    def __call__(self) -> Path:
+        """OSError where none can be had."""
+        if self._found is None:
+            self._found = state_directory(self._spool_dir, os.environ)
+        return self._found
+
+    def forget(self) -> None:
+        """In a forked child, which may become another user's."""
+        self._found = None
+
+    def left(self) -> list[Path]:
+        """What workers left behind there. Makes nothing."""
+        directory = existing_state_directory(self._spool_dir, os.environ)
+        return [] if directory is None else left_in(directory)
+
+
 class PathDialer:
-    """A standalone shipper (TRANSPORT ``unix``)."""
+    """A standalone shipper (TRANSPORT ``unix``). Without ``state``, nothing is left behind."""
 
     starting = False
-    directory = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, state: StateDirectory | None = None) -> None:
         self._path = path
+        self._state = state
+
+    @property
+    def directory(self) -> Path | None:
+        return None if self._state is None else self._state()
 
     def __call__(self) -> socket.socket:
         return connected(self._path, CONNECT_TIMEOUT_S)
 
+    def heritage(self) -> list[Path]:
+        return [] if self._state is None else self._state.left()
+
+    def again(self) -> socket.socket:
+        return self()
+
+    def supersede(self) -> None:
+        """Who started it looks after its version."""
+
     def abandon(self) -> None:
-        """Nothing is held between dials."""
+        if self._state is not None:
+            self._state.forget()
 
 
 class EmbeddedDialer:
     """The embedded shipper of a state directory, which is found at the first dial."""
 
-    def __init__(self, spool_dir: str | None, options: ShipperOptions) -> None:
+    def __init__(self, state: StateDirectory, options: ShipperOptions) -> None:
         self.starting = False
-        self.directory: Path | None = None
-        self._spool_dir = spool_dir
+        self._state = state
         self._options = options
         self._launcher: Launcher | None = None
         self._path = Path()
@@ -61,13 +99,31 @@ class EmbeddedDialer:
                 self.starting = False
                 return found
 
+    @property
+    def directory(self) -> Path | None:
+        return self._state()
+
+    def heritage(self) -> list[Path]:
+        # Its shipper looks for itself.
+        return []
+
+    def again(self) -> socket.socket:
+        return connected(self._path, CONNECT_TIMEOUT_S)
+
+    def supersede(self) -> None:
+        try:
+            (self._launcher or self._prepare()).supersede()
+        except OSError as error:
+            say("not superseded", "an older version's shipper serves, and ours cannot be started: %s", error)
+
     def abandon(self) -> None:
+        self._state.forget()
         if self._launcher is not None:
             self._launcher.abandon()
+            self._launcher = None
 
     def _prepare(self) -> Launcher:
-        directory = state_directory(self._spool_dir, os.environ)
-        self.directory = directory
+        directory = self._state()
         self._path = directory / SOCKET_NAME
         self._launcher = Launcher(directory, self._options)
         return self._launcher
@@ -83,8 +139,8 @@ class EmbeddedDialer:
 class AutoDialer:
     """The standalone shipper if it listens, else the embedded one (TRANSPORT ``auto``)."""
 
-    def __init__(self, path: Path, embedded: Dialer) -> None:
-        self._standalone = PathDialer(path)
+    def __init__(self, standalone: Dialer, embedded: Dialer) -> None:
+        self._standalone = standalone
         self._embedded = embedded
         self._wait_until: float | None = None
         self._served_by_standalone = False
@@ -95,7 +151,20 @@ class AutoDialer:
 
     @property
     def directory(self) -> Path | None:
-        return None if self._served_by_standalone else self._embedded.directory
+        return self._embedded.directory
+
+    def heritage(self) -> list[Path]:
+        return self._serving.heritage()
+
+    def again(self) -> socket.socket:
+        return self._serving.again()
+
+    def supersede(self) -> None:
+        self._serving.supersede()
+
+    @property
+    def _serving(self) -> Dialer:
+        return self._standalone if self._served_by_standalone else self._embedded
 
     def __call__(self) -> socket.socket:
         try:

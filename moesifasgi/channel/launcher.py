@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from moesifasgi.channel.bootstrap import WORKERS_PATH
 from moesifasgi.places import LAUNCH_LOCK_NAME, LOG_NAME
 
 START_TIMEOUT_S = 15.0
@@ -23,6 +24,7 @@ RETRY_LONGEST_S = 60.0
 LOG_MAX_BYTES = 1_000_000
 _NOT_FOR_THE_SHIPPER = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID")
 _SECRET = "MOESIF_APPLICATION_ID"
+_BOOTSTRAP = str(Path(__file__).with_name("bootstrap.py"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,20 @@ class Launcher:
             raise
         return True
 
+    def supersede(self) -> None:
+        """An older version's shipper serves: start ours in its place, unless somebody is at it.
+
+        Our lock keeps workers of that version from starting one of theirs in between.
+        """
+        if self._child is not None and self._child.poll() is None:
+            return
+        if time.monotonic() >= self._retry_at and self._acquire():
+            try:
+                self._spawn("--supersede")
+            except OSError:
+                self._failed()
+                raise
+
     def arrived(self) -> None:
         """It answers: let other workers see to the next one."""
         self._release()
@@ -114,13 +130,14 @@ class Launcher:
         self._retry_at = time.monotonic() + self._retry_s
         self._retry_s = min(self._retry_s * 2, RETRY_LONGEST_S)
 
-    def _spawn(self) -> None:
+    def _spawn(self, *more: str) -> None:
         log = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(log).st_size > LOG_MAX_BYTES:
                 os.ftruncate(log, 0)
+            arguments = [*self._options.arguments(self._directory), *more]
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "moesifasgi.shipper", *self._options.arguments(self._directory)],
+                [sys.executable, "-P", _BOOTSTRAP, "-m", "moesifasgi.shipper", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -161,4 +178,5 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if name not in (*_NOT_FOR_THE_SHIPPER, _SECRET)}
     if paths := kept.get("PYTHONPATH"):
         kept["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths.split(os.pathsep))
+    kept[WORKERS_PATH] = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
     return kept

@@ -1,30 +1,138 @@
-"""What a leaving worker could not hand over, as a file for the next shipper of its state directory.
+"""What a worker could not hand over, as a file in its state directory, for whoever comes next.
 
-The file is the wire's own byte stream: HELLO, then the frames that nobody acknowledged. The shipper takes it
-as it would take a connection of that session, so what it had got from the dying socket is not stored twice.
+The file is the wire's own byte stream: HELLO, then the frames that nobody acknowledged. It is taken as a
+connection of that session would be, so what had arrived from the dying socket is not stored twice.
+
+A worker that lives holds a lock on its file. The kernel lets go of it when the process ends, however it ends:
+a file without one has no owner any more.
 """
 
+import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from moesifasgi.quiet import say
 from moesifasgi.wire.codec import encode
 from moesifasgi.wire.frame import frame
 from moesifasgi.wire.messages import Hello
 
 PREFIX, SUFFIX = "left-", ".frames"
+DAMAGED_SUFFIX, UNFINISHED_SUFFIX = ".damaged", ".unfinished"
+PIECE_BYTES = 1 << 20
+"""Most bytes in one write, but for a frame that is larger."""
+
+
+class LeftFile:
+    """A file that its worker still writes to, and holds."""
+
+    def __init__(self, directory: Path, hello: Hello, frames: Iterable[bytes]) -> None:
+        """Write it whole, in place of the session's older one, or not at all. OSError if it cannot be."""
+        self._path = directory / f"{PREFIX}{hello.session.hex()}{SUFFIX}"
+        self.bytes = 0
+        unfinished = self._path.with_suffix(UNFINISHED_SUFFIX)
+        self._descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.append([frame(encode(hello)), *frames])
+            unfinished.rename(self._path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            self.close()
+            raise
+
+    @property
+    def is_gone(self) -> bool:
+        """Somebody has deleted it."""
+        return not os.fstat(self._descriptor).st_nlink
+
+    def append(self, frames: Iterable[bytes]) -> None:
+        """Add these whole, or nothing. OSError where it cannot be."""
+        whole = self.bytes
+        try:
+            for piece in _pieces(frames):
+                whole += len(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            os.ftruncate(self._descriptor, self.bytes)
+            raise
+        self.bytes = whole
+
+    def discard(self) -> None:
+        """It is needed no more."""
+        if not self.is_gone:
+            self._path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it: it is for whoever comes next. May be called twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Found:
+    """A file without an owner, held by who found it."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self._path = path
+        self.content = content
+
+    def taken(self) -> None:
+        """All of it is in a spool."""
+        self._path.unlink()
+
+    def damaged(self, why: Exception) -> None:
+        """What stands before the damage is in a spool; the file is kept for people."""
+        say("damaged leftovers", "what a worker left behind cannot be read whole: %s", why)
+        self._path.rename(self._path.with_suffix(DAMAGED_SUFFIX))
+
+
+def _pieces(frames: Iterable[bytes]) -> Iterator[bytes]:
+    gathered: list[bytes] = []
+    size = 0
+    for framed in frames:
+        gathered.append(framed)
+        size += len(framed)
+        if size >= PIECE_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    yield b"".join(gathered)
 
 
 def leave_behind(directory: Path, hello: Hello, frames: Iterable[bytes]) -> None:
-    """Write the file whole, or not at all. OSError where it cannot be."""
-    path = directory / f"{PREFIX}{hello.session.hex()}{SUFFIX}"
-    unfinished = path.with_suffix(".unfinished")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    """Write the file whole, or not at all, and let go of it. OSError where it cannot be."""
+    LeftFile(directory, hello, frames).close()
+
+
+def left_in(directory: Path) -> list[Path]:
+    """The files there, in a lasting order; their owners may live."""
+    return sorted(directory.glob(f"{PREFIX}*{SUFFIX}"))
+
+
+def sweep(directory: Path) -> None:
+    """Delete what a worker had begun to write when it was killed; its frames are in no file."""
+    for path in directory.glob(f"{PREFIX}*{UNFINISHED_SUFFIX}"):
+        with found_at(path) as found:
+            if found is not None:
+                found.taken()
+
+
+@contextmanager
+def found_at(path: Path) -> Iterator[Found | None]:
+    """Hold this file and read it; None where its owner lives, or another one has found it."""
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(frame(encode(hello)))
-            file.writelines(frames)
-        unfinished.rename(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+        yield None
+        return
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            content = file.read() if os.fstat(descriptor).st_nlink else None
+        except OSError:
+            content = None
+        yield None if content is None else Found(path, content)

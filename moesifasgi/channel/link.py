@@ -7,7 +7,7 @@ from typing import Protocol
 
 from moesifasgi.wire.codec import decode, encode
 from moesifasgi.wire.frame import FrameDecoder, frame
-from moesifasgi.wire.messages import Hello, Message, Refused, Welcome
+from moesifasgi.wire.messages import OLDEST_WIRE_VERSION, Hello, Message, Refused, Welcome
 
 HANDSHAKE_TIMEOUT_S = 30.0
 """How long WELCOME may take. A stopped shipper holds its connections in the kernel: reconnecting sooner would
@@ -40,6 +40,10 @@ class Outlet(Protocol):
 
     def write(self, buffers: Sequence[bytes]) -> None:
         """Write what is taken without waiting, and keep the rest. Never raises: see ``broken``."""
+
+
+class OlderShipper(LinkError):
+    """It speaks no version of the wire that this worker does, only older ones."""
 
 
 class Link:
@@ -134,7 +138,8 @@ class Link:
             if answer is None:
                 continue
             if isinstance(answer, Refused):
-                raise LinkError(f"the shipper refused: {answer.reason}")
+                older = answer.newest_version < OLDEST_WIRE_VERSION
+                raise (OlderShipper if older else LinkError)(f"the shipper refused: {answer.reason}")
             if not isinstance(answer, Welcome):
                 raise LinkError("the other end did not answer HELLO with WELCOME")
             return answer

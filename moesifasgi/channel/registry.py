@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moesifasgi.channel import Channel
-from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer
+from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer, StateDirectory
 from moesifasgi.channel.launcher import ShipperOptions
 from moesifasgi.channel.memory import MemoryChannel
 from moesifasgi.channel.unix import UnixChannel
@@ -90,10 +90,11 @@ def _made(settings: Settings, handle: "ShipperHandle | None") -> Channel:
         return UnixChannel(handle.dialer(), queue.max_events, queue.max_bytes, handle)
     if shipper.transport is Transport.MEMORY:
         return MemoryChannel(queue.max_events, queue.max_bytes)
-    standalone = Path(shipper.socket)
+    state = StateDirectory(shipper.spool_dir)
+    standalone = PathDialer(Path(shipper.socket), state)
     if shipper.transport is Transport.UNIX:
-        return UnixChannel(PathDialer(standalone), queue.max_events, queue.max_bytes)
-    embedded = EmbeddedDialer(shipper.spool_dir, shipper_options(settings))
+        return UnixChannel(standalone, queue.max_events, queue.max_bytes)
+    embedded = EmbeddedDialer(state, shipper_options(settings))
     if shipper.offline_file:
         return UnixChannel(embedded, queue.max_events, queue.max_bytes)
     return UnixChannel(AutoDialer(standalone, embedded), queue.max_events, queue.max_bytes)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from moesifasgi.channel.dial import EmbeddedDialer
+from moesifasgi.channel.dial import EmbeddedDialer, StateDirectory
 from moesifasgi.channel.launcher import START_TIMEOUT_S, ShipperOptions
 from moesifasgi.channel.queue import Writer, is_deserted
 from moesifasgi.places import SOCKET_NAME
@@ -45,17 +45,23 @@ class ShipperHandle:
         self.options = options
         self.writer: Writer | None = None
         """The queue's write end; None where there is none, in which case the socket is used."""
-        self._dialer = EmbeddedDialer(spool_dir, options)
+        self._state = StateDirectory(spool_dir)
+        self._dialer = EmbeddedDialer(self._state, options)
         self._spool_dir = spool_dir
 
     @property
     def directory(self) -> Path | None:
         """The shipper's state directory; None if none could be had."""
-        return self._dialer.directory
+        try:
+            return self._state()
+        except OSError:
+            return None
 
     def dialer(self) -> EmbeddedDialer:
         """How a worker reaches this shipper's socket, and starts another where it has died."""
-        return EmbeddedDialer(str(self.directory) if self.directory else self._spool_dir, self.options)
+        # The master's, whoever the worker has become.
+        named = str(self.directory) if self.directory else self._spool_dir
+        return EmbeddedDialer(StateDirectory(named), self.options)
 
     def start(self) -> None:
         """Find the shipper or start it, and open a queue to it. Waits at most 20 s; never raises.

@@ -7,7 +7,7 @@ says what is stored already.
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from moesifasgi.channel.leftovers import PREFIX, SUFFIX
+from moesifasgi.channel.leftovers import Found, found_at, left_in, sweep
 from moesifasgi.quiet import say
 from moesifasgi.shipper.intake import Intake, ProtocolError
 from moesifasgi.shipper.registry import Unwelcome
@@ -16,34 +16,40 @@ from moesifasgi.wire.codec import decode
 from moesifasgi.wire.frame import FrameDecoder
 from moesifasgi.wire.messages import Event, Hello
 
-DAMAGED_SUFFIX = ".damaged"
-
 
 def adopt(directory: Path, intake: Intake, alive: Collection[bytes], commit: Callable[[], bool]) -> None:
     """Store what the files in ``directory`` hold, except those of sessions that are ``alive``.
 
     ``commit`` stores what the intake was given; False leaves the files for another time.
     """
-    for path in sorted(directory.glob(f"{PREFIX}*{SUFFIX}")):
-        damaged = False
-        try:
-            if not _take(path.read_bytes(), intake, alive):
-                continue
-        except (OSError, ValueError, ProtocolError) as error:
-            # What stands before the damage was taken; the file is kept for people.
-            say("damaged leftovers", "what a worker left behind cannot be read whole: %s", error)
-            damaged = True
-        except Unwelcome as error:
-            say("unwelcome leftovers", "what a worker left behind stays where it is: %s", error)
-            continue
-        except SpoolError:
-            return
-        if not commit():
-            return
-        if damaged:
-            path.rename(path.with_suffix(DAMAGED_SUFFIX))
-        else:
-            path.unlink()
+    sweep(directory)
+    for path in left_in(directory):
+        with found_at(path) as found:
+            if found is not None and not _adopt_one(found, intake, alive, commit):
+                return
+
+
+def _adopt_one(found: Found, intake: Intake, alive: Collection[bytes], commit: Callable[[], bool]) -> bool:
+    """False if the spool refuses for now."""
+    damage: Exception | None = None
+    try:
+        if not _take(found.content, intake, alive):
+            return True
+    except (ValueError, ProtocolError) as error:
+        # What stands before the damage was taken.
+        damage = error
+    except Unwelcome as error:
+        say("unwelcome leftovers", "what a worker left behind stays where it is: %s", error)
+        return True
+    except SpoolError:
+        return False
+    if not commit():
+        return False
+    if damage is None:
+        found.taken()
+    else:
+        found.damaged(damage)
+    return True
 
 
 def _take(stream: bytes, intake: Intake, alive: Collection[bytes]) -> bool:

@@ -114,7 +114,7 @@ class Daemon:
         self._delivery.reconsider(terms.overrides.paces)
         self._spool.limit(terms.limits)
         self._leaving = self._rounds = 0
-        self._handing_over = self._reload_asked = False
+        self._handing_over = self._reload_asked = self._superseded = False
         self._forget_at = self._tell_at = 0.0
         self._flushing = threading.Event()
         listener = self._supervision.listener or listening(
@@ -153,6 +153,11 @@ class Daemon:
         return self._delivery.drain(
             give_up=give_up, timeout_s=LONGEST_DRAIN_S, on_done=on_done, application_ids=application_ids
         )
+
+    def supersede(self) -> None:
+        if self._options.embedded:
+            logger.info("shipper %d gives way to a newer version's", os.getpid())
+            self._superseded = True
 
     def status(self) -> dict[str, Any]:
         policies = policies_of(self._remote_config.status(), self._receiver.reports())
@@ -219,6 +224,8 @@ class Daemon:
     def _may_leave(self, presence: Presence) -> bool:
         if not self._options.embedded:
             return self._leaving > 0
+        if self._superseded:
+            return True
         if self._leaving:
             presence.ask_to_leave()
         # Who can still write to a queue is a worker, or a master that will start some.
@@ -246,6 +253,8 @@ class Daemon:
             self._tell_at = time.monotonic() + TELL_EVERY_S
             with contextlib.suppress(SpoolError):
                 self._supervision.tell({**self.status(), **self._receiver.status()})
+        if self._options.embedded:
+            self._keep_the_socket()
         adopt(self._options.directory, self._intake, alive, self._receiver.commit)
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S
@@ -278,6 +287,17 @@ class Daemon:
             open_to(self._options.socket, terms.socket_mode, terms.socket_gid)
         except OSError as error:
             say("socket's mode", "cannot set the socket's mode and group: %s", error)
+
+    def _keep_the_socket(self) -> None:
+        """Who tidies up may delete it: connected workers would not notice, and others not find us."""
+        if self._options.socket.is_socket():
+            return
+        try:
+            self._receiver.listen(listening(self._options.socket, self._terms.socket_mode))
+        except OSError as error:
+            say("socket gone", "the socket is gone, and cannot be made again: %s", error)
+        else:
+            say("socket made", "the socket was gone, and is made again")
 
     def _leave(self) -> None:
         drain_s = min(HAND_OVER_S, self._terms.drain_s) if self._handing_over else self._terms.drain_s

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from moesifasgi.unix_socket import connected
+from moesifasgi.version import VERSION
 from moesifasgi.wire.codec import decode, encode
 from moesifasgi.wire.frame import FrameDecoder, frame
 from moesifasgi.wire.messages import (
@@ -18,6 +19,7 @@ from moesifasgi.wire.messages import (
     Refused,
     StatusReply,
     StatusRequest,
+    Supersede,
     TakeOver,
 )
 
@@ -63,6 +65,13 @@ def ask_flush(path: Path, timeout_s: float, on_wait: OnWait | None = None) -> Dr
     if not isinstance(answer, Drained):
         raise NoShipper(f"{path}: expected the answer to a drain, got {type(answer).__name__}")
     return answer
+
+
+def ask_to_give_way(path: Path, timeout_s: float) -> None:
+    """Have an embedded shipper leave for a newer version's; returns when it has, or when the time is over."""
+    # It does not answer: that it closes the connection is its answer.
+    with contextlib.suppress(NoShipper, TimeoutError):
+        _ask(path, Supersede(VERSION), timeout_s)
 
 
 def _ask(path: Path, question: Message, timeout_s: float, on_wait: OnWait | None = None) -> Message:

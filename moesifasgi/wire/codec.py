@@ -40,6 +40,7 @@ from moesifasgi.wire.messages import (
     Stats,
     StatusReply,
     StatusRequest,
+    Supersede,
     TakeOver,
     Welcome,
 )
@@ -78,6 +79,7 @@ _TYPES: dict[int, type[Any]] = {
     21: LettersDecided,
     22: Attach,
     23: Attached,
+    24: Supersede,
 }
 _CODES = {message: code for code, message in _TYPES.items()}
 _CONTROL_LIMITS = {

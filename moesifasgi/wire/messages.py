@@ -5,8 +5,11 @@
     tool → shipper     STATUS, DRAIN, TAKE_OVER, LIST_LETTERS, READ_LETTER, DECIDE_LETTERS
     shipper → tool     STATUS_REPLY, DRAINED, LEAVING, LETTERS, LETTER_PART, LETTERS_DECIDED, REFUSED
     master → shipper   ATTACH                   shipper → master ATTACHED, REFUSED
+    successor → embedded shipper                SUPERSEDE
 
-A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO.
+A connection starts with HELLO and its answer WELCOME (or REFUSED); a tool may ask without HELLO. HELLO,
+REFUSED and SUPERSEDE keep their first fields in every version of the wire: by them two versions find out
+about each other.
 """
 
 from enum import IntEnum
@@ -119,6 +122,17 @@ class Refused(NamedTuple):
     """The shipper will not serve this peer; the connection closes after it."""
 
     reason: str
+    newest_version: int = WIRE_VERSION
+    """The newest version of the wire that it speaks."""
+
+
+class Supersede(NamedTuple):
+    """A newer version's shipper is there: leave in good order, though workers are connected.
+
+    REFUSED where it is no newer.
+    """
+
+    sdk_version: str
 
 
 class StatusRequest(NamedTuple):
@@ -203,6 +217,7 @@ Message = (
     | Drained
     | Bye
     | Refused
+    | Supersede
     | StatusRequest
     | StatusReply
     | TakeOver

@@ -60,6 +60,11 @@ class Ring:
         self.bytes += size
         return _ACCEPTED
 
+    @property
+    def newest(self) -> bytes:
+        """The frame accepted last."""
+        return self._frames[-1]
+
     def take_newest(self) -> bytes:
         """The frame accepted last, where nothing before it is unsent."""
         return self._unsent.pop()

@@ -14,10 +14,13 @@ TIMEOUT_S = 10.0
 class SteadyLoad(threading.Thread):
     """``per_second`` requests over ``connections``, until ``stop``; ``answered`` has the answers' ids."""
 
-    def __init__(self, url: str, per_second: float, connections: int = 8) -> None:
+    def __init__(self, url: str, per_second: float, connections: int = 8, body: bytes = BODY) -> None:
         super().__init__(daemon=True)
         self.answered: set[str] = set()
+        self.answers = 0
+        """However they were marked."""
         self.failed = 0
+        self._body = body
         self._address = urlsplit(url).netloc
         self._interval_s = connections / per_second
         self._connections = connections
@@ -41,10 +44,12 @@ class SteadyLoad(threading.Thread):
         while not self._stopping.wait(max(0.0, due - time.monotonic())):
             due = max(due + self._interval_s, time.monotonic() - 1.0)
             try:
-                connection.request("POST", "/orders", BODY, {"Content-Type": "application/json"})
+                connection.request("POST", "/orders", self._body, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
                 answer.read()
-                self.answered.add(str(answer.headers[TRANSACTION_HEADER]))
+                self.answers += 1
+                if (made := answer.headers[TRANSACTION_HEADER]) is not None:
+                    self.answered.add(made)
             except (OSError, HTTPException):
                 self.failed += 1
                 with suppress(OSError):

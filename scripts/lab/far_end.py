@@ -53,6 +53,7 @@ class FarEnd:
         self.drain_answer: tuple[bool, str] | None = (True, "")
         """What a drain is told; None: nothing."""
         self.withdrawn_drains = 0
+        self.superseded = False
         self.intake = Intake(self.spool, Registry(self.spool, None, max_applications))
         allowed = frozenset({os.geteuid()} if allowed_uids is None else allowed_uids)
         self.receiver = Receiver(listening(path, 0o600), self.intake, self, Admission(allowed))
@@ -86,6 +87,10 @@ class FarEnd:
         if self.drain_answer is not None:
             on_done(*self.drain_answer)
         return self._withdraw
+
+    def supersede(self) -> None:
+        """It is asked to give way."""
+        self.superseded = True
 
     def status(self) -> dict[str, Any]:
         return {}

@@ -5,29 +5,35 @@ code runs and nothing is captured because of the waiting.
 """
 
 import os
+import shutil
+import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, NamedTuple
 
 import psutil
 
+from lab.commands import HOST, ServerName, command, serves_itself
 from lab.processes import bearing, eventually, is_housekeeper, is_shipper, kill_all, marked
 
-HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
 _PROBE_TIMEOUT_S = 1.0
 _NO_HTTP = b"this is no HTTP\r\n\r\n"
 
-ServerName = Literal["uvicorn", "gunicorn", "hypercorn", "granian"]
-"""The last two speak HTTP/2 as well, without TLS, to a client that begins with it. Granian does not leave on
-a SIGTERM that comes before its last worker has started: give it one worker."""
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+"""Before a server's command: it is the first process of a PID namespace, and all in it die with it."""
+
+
+def no_container() -> str | None:
+    """Why nothing can be run in a PID namespace here; None if it can."""
+    tried = subprocess.run([*CONTAINER, "true"], capture_output=True) if shutil.which("unshare") else None
+    return None if tried is not None and not tried.returncode else "needs the right to make a PID namespace"
 
 
 class Exit(NamedTuple):
@@ -50,9 +56,13 @@ class Server:
     mark: str
     serves_itself: bool
     """Whether the main process runs the application, with no worker below it."""
+    in_container: bool
 
     @property
     def pid(self) -> int:
+        if self.in_container:
+            (first,) = psutil.Process(self.popen.pid).children()
+            return int(first.pid)
         return self.popen.pid
 
     def worker_pids(self) -> list[int]:
@@ -65,12 +75,18 @@ class Server:
 
     def terminate(self, timeout: float = 10.0) -> Exit:
         """SIGTERM to the main process, and how it ended. AssertionError with the log unless in time."""
+        return self.end(signal.SIGTERM, timeout)
+
+    def end(self, number: signal.Signals, timeout: float = 10.0) -> Exit:
+        """As ``terminate``, by another signal."""
         began = time.monotonic()
-        self.popen.terminate()
+        os.kill(self.pid, number)
         try:
             code = self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the server outlived SIGTERM by {timeout:g} s:\n{self.log()}") from None
+            raise AssertionError(
+                f"the server outlived {number.name} by {timeout:g} s:\n{self.log()}"
+            ) from None
         return Exit(code, time.monotonic() - began)
 
     def kill(self) -> None:
@@ -90,7 +106,7 @@ class Server:
             if self.serves_itself:
                 return [main]
             children = main.children()
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, ValueError):
             return []
         return [each for each in children if not is_housekeeper(each) and not is_shipper(each)]
 
@@ -104,20 +120,29 @@ def running(
     env: Mapping[str, str] | None = None,
     uds: Path | str | None = None,
     extra: Sequence[str] = (),
+    prefix: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Run ``app`` ("module:name", importable from ``cwd``) on a real server until the block ends.
 
-    ``env`` is added to our environment. ``extra`` are further command-line options. AssertionError with the
-    server's log if it does not answer within 30 s. Whatever it started is killed at the end.
+    ``env`` is added to our environment. ``extra`` are further command-line options, ``prefix`` goes before
+    the command. AssertionError with the server's log if it does not answer within 30 s. Whatever it started
+    is killed at the end.
     """
     socket_path = None if uds is None else Path(uds)
     with tempfile.NamedTemporaryFile(prefix="lab-", suffix=".log") as log, closing(_reserved_port()) as held:
         port = held.getsockname()[1]
-        command = [*_COMMANDS[server](app, workers, port, socket_path), *extra]
+        argv = [*prefix, *command(server, app, workers, port, socket_path), *extra]
         environment, mark = marked({**os.environ, **(env or {})})
-        popen = _start(command, cwd, environment, log)
-        serves_itself = server == "uvicorn" and workers == 1
-        started = Server(f"http://{HOST}:{port}", socket_path, Path(log.name), popen, mark, serves_itself)
+        popen = _start(argv, cwd, environment, log)
+        started = Server(
+            url=f"http://{HOST}:{port}",
+            uds=socket_path,
+            log_file=Path(log.name),
+            popen=popen,
+            mark=mark,
+            serves_itself=serves_itself(server, workers, tuple(extra)),
+            in_container=tuple(prefix) == CONTAINER,
+        )
         try:
             _await_answer(started, workers)
             yield started
@@ -138,31 +163,6 @@ def connection_to(server: Server) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-def _uvicorn(app: str, workers: int, port: int, uds: Path | None) -> list[str]:
-    address = ["--uds", str(uds)] if uds else ["--host", HOST, "--port", str(port)]
-    return [sys.executable, "-m", "uvicorn", app, "--workers", str(workers), *address]
-
-
-def _gunicorn(app: str, workers: int, port: int, uds: Path | None) -> list[str]:
-    address = f"unix:{uds}" if uds else f"{HOST}:{port}"
-    options = ["--worker-class", "uvicorn_worker.UvicornWorker", "--workers", str(workers), "--bind", address]
-    return [sys.executable, "-m", "gunicorn", app, "--no-control-socket", *options]
-
-
-def _hypercorn(app: str, workers: int, port: int, uds: Path | None) -> list[str]:
-    address = f"unix:{uds}" if uds else f"{HOST}:{port}"
-    return [sys.executable, "-m", "hypercorn", app, "--workers", str(workers), "--bind", address]
-
-
-def _granian(app: str, workers: int, port: int, uds: Path | None) -> list[str]:
-    address = ["--uds", str(uds)] if uds else ["--host", HOST, "--port", str(port)]
-    options = ["--interface", "asgi", "--workers", str(workers), *address]
-    return [sys.executable, "-m", "granian", *options, app]
-
-
-_COMMANDS = {"uvicorn": _uvicorn, "gunicorn": _gunicorn, "hypercorn": _hypercorn, "granian": _granian}
 
 
 def _reserved_port() -> socket.socket:

@@ -136,6 +136,17 @@ class SteppedDialer:
     def __call__(self) -> socket.socket:
         return TearableSocket(self.shipper.path, self.shipper, self.shipper.read)
 
+    def heritage(self) -> list[Path]:
+        """The shipper looks for itself."""
+        return []
+
+    def again(self) -> socket.socket:
+        """One more connection."""
+        return self()
+
+    def supersede(self) -> None:
+        """There is one version here."""
+
     def abandon(self) -> None:
         """Nothing is held between dials."""
 
@@ -203,6 +214,9 @@ class SteppedShipper:
         self, *, give_up: bool, application_ids: frozenset[str] | None, on_done: Callable[[bool, str], None]
     ) -> None:
         self.delivery.drain(give_up=give_up, application_ids=application_ids, on_done=on_done)
+
+    def supersede(self) -> None:
+        """There is one version here."""
 
     def status(self) -> dict[str, Any]:
         return self.delivery.status()

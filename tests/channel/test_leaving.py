@@ -30,9 +30,11 @@ LANE = Lane(APPLICATION.application_id, "events")
 class LeavingDialer(PathDialer):
     """A dialer with a state directory, in which a leaving worker may leave something behind."""
 
+    directory = None  # type: ignore[assignment]
+
     def __init__(self, path: Path, directory: Path) -> None:
         super().__init__(path)
-        self.directory = directory  # type: ignore[assignment]
+        self.directory = directory  # type: ignore[misc]
 
 
 def offer(channel: UnixChannel, numbers: range) -> None:
@@ -115,6 +117,7 @@ def test_a_script_that_ends_without_a_flush_loses_nothing(short_dir: Path):
         **os.environ,
         "MOESIF_APPLICATION_ID": APPLICATION.application_id,
         "MOESIF_TRANSPORT": "unix",
+        "MOESIF_SPOOL_DIR": str(short_dir / "state"),
         "MOESIF_SHIPPER_SOCKET": str(short_dir / "s.sock"),
     }
     with FarEnd(short_dir / "s.sock") as far_end:
@@ -132,4 +135,4 @@ def test_the_shipper_finds_what_a_relative_python_path_names(paths: str, tmp_pat
         {"PYTHONPATH": paths, "MOESIF_APPLICATION_ID": "secret", "NOTIFY_SOCKET": "/n"}
     )
     assert made["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "lib")
-    assert set(made) == {"PYTHONPATH"}
+    assert set(made) == {"PYTHONPATH", launcher.WORKERS_PATH}

@@ -150,6 +150,7 @@ def test_no_secret_is_found_behind_the_worker(masks: str, short_dir: Path, colle
     environment = {
         "MOESIF_APPLICATION_ID": "end-to-end-application-id-as-long-as-a-real-one-0123456789abcdef",
         "MOESIF_TRANSPORT": "unix",
+        "MOESIF_SPOOL_DIR": str(short_dir / "state"),
         "MOESIF_SHIPPER_SOCKET": str(short_dir / "tap.sock"),
         "MASKS": masks,
         "LOG_FILE": str(log_file),

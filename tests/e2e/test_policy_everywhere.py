@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from lab.processes import eventually, shippers_of
 from lab.rules import blocking
-from lab.servers import Server, running
+from lab.servers import Server, ServerName, running
 
 from moesifasgi.inspector import Behaviour, Collector
 from moesifasgi.places import SOCKET_NAME
@@ -37,9 +37,11 @@ Start = Callable[..., AbstractContextManager[Server]]
 def start(settings: dict[str, str]) -> Start:
     """A server whose batches leave at once: it is their answers that bring the tags."""
 
-    def started(workers: int = 4, *extra: str) -> AbstractContextManager[Server]:
+    def started(
+        workers: int = 4, *extra: str, server: ServerName = "uvicorn"
+    ) -> AbstractContextManager[Server]:
         quick = {"MOESIF_EVENT_BATCH_TIMEOUT": "0.1", "MOESIF_SHIPPER_LINGER": "0"}
-        return running("uvicorn", "policy_app:app", workers, HERE, settings | quick, extra=extra)
+        return running(server, "policy_app:app", workers, HERE, settings | quick, extra=extra)
 
     return started
 
@@ -122,6 +124,18 @@ def test_a_new_rule_is_enforced_by_all_workers_within_two_seconds(start, fleet, 
     assert asked == (1, 2)
     blocked = [event for event in collector.store.items("events") if "blocked_by" in event]
     assert {(event["blocked_by"], event["response"]["status"]) for event in blocked} == {("maintenance", 503)}
+
+
+def test_a_new_rule_reaches_the_workers_of_a_preloaded_application(start, fleet, collector):
+    """B7: the threads that asked for rules stayed in the master, and rules as they were at the fork."""
+    with start(1, "--preload", server="gunicorn-asgi") as server:
+        worker = fleet(server, 1)
+        eventually(lambda: asked_for(collector) == (1, 1), STARTS_S, "both are asked for at the start")
+        collector.set_rules(None, [RULE])
+        worker.await_status(503)
+        collector.set_rules(None, [])
+        worker.await_status(200)
+        server.terminate()
 
 
 def test_a_user_who_joins_and_leaves_a_cohort_is_met_by_its_rule_everywhere(start, fleet, collector):

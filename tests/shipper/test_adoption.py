@@ -76,6 +76,15 @@ def test_all_that_was_left_is_stored_and_the_file_goes(tmp_path, intake, spool):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_worker_had_begun_to_write_is_swept_away(tmp_path, intake, spool):
+    leave_behind(tmp_path, hello(), frames(5))
+    (whole,) = tmp_path.iterdir()
+    whole.rename(whole.with_suffix(".unfinished"))
+    adopt_all(tmp_path, intake)
+    assert stored(spool) == []
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_had_arrived_over_the_socket_is_not_stored_twice(tmp_path, intake, spool):
     left = frames(5)
     session = intake.greet(hello())

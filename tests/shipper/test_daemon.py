@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from lab.far_end import Speaker
 from lab.processes import eventually
 
 from moesifasgi.channel.dial import PathDialer
@@ -20,7 +21,7 @@ from moesifasgi.shipper.daemon import Daemon, Options
 from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.shipper.tool import NoShipper, ask_flush, ask_status
 from moesifasgi.wire.application import Application
-from moesifasgi.wire.messages import Kind
+from moesifasgi.wire.messages import Kind, StatusReply, StatusRequest, Supersede
 
 GOOD, REFUSED = "the-application-that-is-well-known", "the-application-that-nobody-knows"
 USER = msgpack.packb({"user_id": "ada"})
@@ -106,6 +107,19 @@ def test_sigterm_is_heeded_only_without_workers(short_dir, collector, worker):
         channel.close()
         assert process.wait(5.0) == 0
     assert collector.store.counts("users").received == 2
+
+
+def test_only_a_workers_own_shipper_gives_way_to_a_newer_version(short_dir):
+    """Who runs a standalone one decides when another version takes its place."""
+    options = f"--spool-dir={short_dir}", f"--socket={short_dir / SOCKET_NAME}"
+    with shipper(short_dir, "run", *options) as process, Speaker(short_dir / SOCKET_NAME) as successor:
+        successor.say(Supersede("999.0.0"), StatusRequest())
+        assert isinstance(successor.answer(), StatusReply)
+        assert status(short_dir)["pid"] == process.pid
+    with embedded(short_dir) as process, Speaker(short_dir / SOCKET_NAME) as successor:
+        successor.hello()
+        successor.say(Supersede("999.0.0"))
+        assert process.wait(5.0) == 0
 
 
 def test_the_difference_is_nothing_whenever_it_is_asked(short_dir, collector, worker):

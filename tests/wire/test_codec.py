@@ -43,6 +43,7 @@ from moesifasgi.wire.messages import (
     Stats,
     StatusReply,
     StatusRequest,
+    Supersede,
     TakeOver,
     Welcome,
 )
@@ -66,7 +67,8 @@ MESSAGES: dict[type[Any], st.SearchStrategy[Any]] = {
     Drain: st.builds(Drain, U64, st.booleans()),
     Drained: st.builds(Drained, U64, st.booleans(), TEXT),
     Bye: st.builds(Bye, U64),
-    Refused: st.builds(Refused, TEXT),
+    Refused: st.builds(Refused, TEXT, U64),
+    Supersede: st.builds(Supersede, TEXT),
     StatusRequest: st.builds(StatusRequest),
     StatusReply: st.builds(StatusReply, DOCUMENT),
     TakeOver: st.builds(TakeOver),
@@ -90,7 +92,8 @@ ONE_OF_EACH = [
     Drain(1, True),
     Drained(1, False, "why"),
     Bye(9),
-    Refused("no"),
+    Refused("no", 1),
+    Supersede("2.0"),
     StatusReply({}),
     Leaving(7),
     ListLetters(0),
@@ -194,7 +197,7 @@ def test_nesting_of_any_depth_is_malformed(depth: int, where: str):
         decode(payload)
 
 
-@pytest.mark.parametrize("code", [0, 3, 24, 127, -1, 2**63])
+@pytest.mark.parametrize("code", [0, 3, 25, 127, -1, 2**63])
 def test_an_unknown_type_is_malformed(code: int):
     with pytest.raises(MalformedMessage, match="unknown message type"):
         decode(msgpack.packb([code, 1]))

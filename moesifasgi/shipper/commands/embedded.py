@@ -28,14 +28,21 @@ LOG_BYTES = 1_000_000
     envvar="MOESIF_SHIPPER_STANDSTILL_TIMEOUT",
 )
 @click.option("--debug", is_flag=True)
+@click.option("--supersede", is_flag=True)
 def embedded(
-    directory: Path, debug: bool, spool_max_bytes: int, spool_min_free_bytes: int, **options: Any
+    directory: Path,
+    debug: bool,
+    supersede: bool,
+    spool_max_bytes: int,
+    spool_min_free_bytes: int,
+    **options: Any,
 ) -> None:
     """Run as a worker's own shipper; workers start this, people do not."""
     from moesifasgi.shipper.daemon import Options
-    from moesifasgi.shipper.serving import serve
+    from moesifasgi.shipper.serving import OWNER_WAIT_S, serve
     from moesifasgi.shipper.spool import Limits
     from moesifasgi.shipper.terms import Terms
+    from moesifasgi.shipper.tool import ask_to_give_way
 
     handler = logging.handlers.RotatingFileHandler(directory / LOG_NAME, maxBytes=LOG_BYTES, backupCount=1)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
@@ -44,4 +51,6 @@ def embedded(
     package.setLevel(logging.DEBUG if debug else logging.INFO)
     terms = Terms(limits=Limits(spool_max_bytes, spool_min_free_bytes))
     socket = directory / SOCKET_NAME
+    if supersede:
+        ask_to_give_way(socket, OWNER_WAIT_S)
     serve(Options(directory=directory, socket=socket, embedded=True, terms=terms, **options))

@@ -10,7 +10,7 @@ from moesifasgi.shipper.receiver.peer import Peer
 from moesifasgi.shipper.receiver.speakers import Speakers
 from moesifasgi.shipper.registry import Unwelcome
 from moesifasgi.shipper.spool import Spool
-from moesifasgi.version import VERSION
+from moesifasgi.version import VERSION, is_older
 from moesifasgi.wire.messages import (
     OLDEST_WIRE_VERSION,
     WIRE_VERSION,
@@ -31,6 +31,7 @@ from moesifasgi.wire.messages import (
     Stats,
     StatusReply,
     StatusRequest,
+    Supersede,
     TakeOver,
     Welcome,
 )
@@ -59,6 +60,9 @@ class Desk(Protocol):
 
     def hand_over(self) -> bool:
         """Leave soon, for another shipper; False: this one does not."""
+
+    def supersede(self) -> None:
+        """A newer version's shipper wants to serve in this one's place."""
 
     def status(self) -> dict[str, Any]:
         """The status document, but for what the receiver knows."""
@@ -145,6 +149,8 @@ class Conversation:
                 peer.tell(StatusReply({**self._desk.status(), **self._line.status()}))
             case TakeOver():
                 self._take_over(peer)
+            case Supersede():
+                self._supersede(peer, message)
             case ListLetters() | ReadLetter() | DecideLetters():
                 self._letters(peer, message)
             case _:
@@ -260,6 +266,13 @@ class Conversation:
                 self._desk.appended()
         else:
             peer.tell(Refused("only root and the shipper's own user may look at dead letters"))
+
+    def _supersede(self, peer: Peer, successor: Supersede) -> None:
+        if is_older(VERSION, successor.sdk_version):
+            self._desk.supersede()
+        else:
+            # Two workers of the newer version saw the older shipper; the other one's successor is this.
+            peer.tell(Refused(f"this shipper is of version {VERSION}"))
 
     def _bye(self, peer: Peer, bye: Bye) -> None:
         if peer.session is None:

@@ -175,6 +175,11 @@ class Receiver:
         if not self._paused:
             self._queues.read_out()
 
+    def listen(self, listener: socket.socket) -> None:
+        """Accept from this socket instead of the present one."""
+        self._listener.close()
+        self._listener = Listener(listener, self._selector, self._accept)
+
     def stop_accepting(self) -> None:
         """No new peers; those that are here go on."""
         self._listener.close()

@@ -41,6 +41,7 @@ from moesifasgi.wire.messages import (
     Stats,
     StatusReply,
     StatusRequest,
+    Supersede,
     Welcome,
 )
 
@@ -678,3 +679,14 @@ def test_what_is_dropped_for_want_of_room_is_a_reason_for_a_minute(
         assert far_end.receiver.reasons == [reason]
         monkeypatch.setattr("moesifasgi.shipper.receiver.unix.DROPS_TOLD_S", 0.0)
         assert far_end.receiver.reasons == []
+
+
+@pytest.mark.parametrize(("version", "heeded"), [("999.0.0", True), (VERSION, False), ("1.0.0", False)])
+def test_only_a_newer_version_may_take_its_place(version: str, heeded: bool, path: Path):
+    with FarEnd(path) as far_end, Speaker(path) as speaker:
+        speaker.say(Supersede(version))
+        if heeded:
+            eventually(lambda: far_end.superseded, 5.0, "it is asked to give way")
+        else:
+            assert isinstance(speaker.answer(), Refused)
+            assert not far_end.superseded

@@ -1,0 +1,118 @@
+"""Hands over what dead workers left behind, where the shipper does not look for it.
+
+A standalone shipper runs as a user of its own and does not see the files of others. So a worker that is
+connected to it takes its dead siblings' files and says what is in them, over a connection of their session.
+"""
+
+import select
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+from moesifasgi.channel import Dialer
+from moesifasgi.channel.leftovers import Found, found_at
+from moesifasgi.channel.link import MAX_BUFFERS, Link
+from moesifasgi.quiet import say
+from moesifasgi.wire.codec import decode, encode
+from moesifasgi.wire.frame import FrameDecoder, frame
+from moesifasgi.wire.messages import Ack, Bye, Event, Hello
+
+PATIENCE_S = 30.0
+"""Longest time without an acknowledgement; the file is kept then, for another time."""
+POLL_S = 0.5
+
+
+class Heir:
+    """See the module. ``look`` is for one thread; the work is done on another, which ends with it."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+        self._thread: threading.Thread | None = None
+
+    def look(self) -> None:
+        """Begin to hand over what there is, if there is something, without waiting for it."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        if paths := self._dialer.heritage():
+            thread = threading.Thread(target=self._hand_over, args=(paths,), name="moesif-heir", daemon=True)
+            thread.start()
+            self._thread = thread
+
+    def _hand_over(self, paths: list[Path]) -> None:
+        for path in paths:
+            try:
+                with found_at(path) as found:
+                    if found is not None:
+                        self._hand_over_one(found)
+            except OSError as error:
+                say("heritage", "what a worker left behind cannot be handed over for now: %s", error)
+                return
+
+    def _hand_over_one(self, found: Found) -> None:
+        will = _Will(found.content)
+        if will.hello is not None:
+            connected = self._dialer.again()
+            try:
+                _say(Link(connected, will.hello), will.frames)
+            finally:
+                connected.close()
+        if will.fault is None:
+            found.taken()
+        else:
+            found.damaged(will.fault)
+
+
+class _Will:
+    """What a file says, as far as it can be read."""
+
+    def __init__(self, content: bytes) -> None:
+        self.hello: Hello | None = None
+        self.frames: deque[tuple[int, bytes]] = deque()
+        self.fault: ValueError | None = None
+        try:
+            self._read(content)
+        except ValueError as error:
+            self.fault = error
+
+    def _read(self, content: bytes) -> None:
+        decoder = FrameDecoder()
+        decoder.feed(content)
+        while (payload := decoder.next_payload()) is not None:
+            message = decode(payload)
+            if self.hello is None:
+                if not isinstance(message, Hello):
+                    raise ValueError("expected HELLO first")
+                self.hello = message
+            elif isinstance(message, Event):
+                self.frames.append((message.sequence, frame(payload)))
+            else:
+                raise ValueError("expected nothing but events")
+        if decoder.buffered_bytes or self.hello is None:
+            raise ValueError("the last frame is cut")
+
+
+def _say(link: Link, frames: "deque[tuple[int, bytes]]") -> None:
+    """Say these and wait until they are acknowledged. OSError where they are not."""
+    acknowledged = link.welcome.last
+    final = frames[-1][0] if frames else acknowledged
+    while frames and frames[0][0] <= acknowledged:
+        frames.popleft()
+    poller, heard_at = select.poll(), time.monotonic()
+    poller.register(link)
+    messages = link.decoded()
+    while acknowledged < final:
+        for message in messages:
+            if isinstance(message, Ack):
+                acknowledged, heard_at = max(acknowledged, message.sequence), time.monotonic()
+        if time.monotonic() - heard_at > PATIENCE_S:
+            raise TimeoutError(f"no acknowledgement for {PATIENCE_S:g} s")
+        if not link.broken and (frames or not link.idle):
+            link.write(
+                [frames.popleft()[1] for _ in range(min(len(frames), MAX_BUFFERS - 1))] if link.idle else []
+            )
+        poller.modify(link, select.POLLIN | (select.POLLOUT if frames or not link.idle else 0))
+        messages = (
+            link.read() if any(ready & ~select.POLLOUT for _, ready in poller.poll(POLL_S * 1000)) else []
+        )
+    link.write((frame(encode(Bye(final))),))
