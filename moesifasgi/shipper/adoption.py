@@ -4,6 +4,8 @@ A file goes only after its frames are stored; a crash in between costs nothing, 
 says what is stored already.
 """
 
+import os
+import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def adopt(directory: Path, intake: Intake, alive: Collection[bytes], commit: Cal
     for path in sorted(directory.glob(f"{PREFIX}*{SUFFIX}")):
         damaged = False
         try:
-            if not _take(path.read_bytes(), intake, alive):
+            if not _is_ours(path) or not _take(path.read_bytes(), intake, alive):
                 continue
         except (OSError, ValueError, ProtocolError) as error:
             # What stands before the damage was taken; the file is kept for people.
@@ -41,6 +43,15 @@ def adopt(directory: Path, intake: Intake, alive: Collection[bytes], commit: Cal
             path.rename(path.with_suffix(DAMAGED_SUFFIX))
         else:
             path.unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    """A regular file of our own user: what else lies there, such as a pipe, is not opened."""
+    found = path.lstat()
+    ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+    if not ours:
+        say("foreign leftovers", "left alone: %s, which is no file of this user's", path.name)
+    return ours
 
 
 def _take(stream: bytes, intake: Intake, alive: Collection[bytes]) -> bool:

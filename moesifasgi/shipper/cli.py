@@ -236,7 +236,8 @@ def _owned_spool(options: Any) -> Any:
                 max_bytes=options.spool_max_bytes,
                 min_free_bytes=options.spool_min_free_bytes,
                 durability=options.durability,
-                clock=clock.cautious_wall,
+                clock=clock.wall,
+                age_clock=clock.cautious_wall,
             )
         except SpoolInUse:
             if time.monotonic() >= deadline or _answers(options.socket):

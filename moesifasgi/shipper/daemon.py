@@ -154,6 +154,9 @@ class Daemon:
         connected = frozenset(each.application_id for session in sessions for each in session.applications)
         self._registry.connected(connected)
         self._remote_config.connected(connected)
+        with contextlib.suppress(SpoolError):  # Told where events are to be stored.
+            if self._spool.look_after():
+                self._delivery.notify()
         adopt(self._options.directory, self._intake, alive, self._receiver.commit)
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S

@@ -41,7 +41,7 @@ def document(
         "uptime_seconds": round(uptime_s, 3),
         "healthy": not reasons,
         "reasons": reasons,
-        "notes": [note for label, entry in applications.items() for note in _notes(label, entry["policy"])],
+        "notes": [*_mishaps(usage), *_policy_notes(applications)],
         "counters": _counters(totals, usage),
         "spool": {
             "events": usage.events,
@@ -68,6 +68,18 @@ def _by_label(
         delivery = deliveries.get(application_id) or idle_entry()
         labelled[label] = {**delivery, "policy": policies.get(application_id)}
     return labelled
+
+
+def _mishaps(usage: Usage) -> Iterator[str]:
+    """What happened to the spool since the start: it works again, and a restart would mend nothing."""
+    yield from map(str, usage.mishaps)
+    if usage.damaged:
+        yield f"{usage.damaged} events were dropped: their rows in the spool were damaged"
+
+
+def _policy_notes(applications: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    for label, entry in applications.items():
+        yield from _notes(label, entry["policy"])
 
 
 def _notes(label: str, policy: Mapping[str, Any] | None) -> Iterator[str]:

@@ -15,6 +15,8 @@ DROPPED = "dropped."
 """Prefix of a counter of dropped items; the reason follows."""
 DEAD_LETTERS, DEAD_LETTER_BYTES = "dead_letters", "dead_letter_bytes"
 """Dead letters that are kept now; unlike the others these go down as well."""
+WAITING = "waiting"
+"""Items that are still to be read of damaged files: taken, and neither in a lane nor gone. Goes down too."""
 
 
 @dataclass(slots=True)
@@ -91,7 +93,8 @@ class Ledger:
         """Items taken whose fate is not on the books: 0 unless the file is damaged."""
         counters = self.counters
         dropped = sum(count for name, count in counters.items() if name.startswith(DROPPED))
-        return counters[TAKEN] - counters[DELIVERED] - counters[DEAD_LETTERED] - dropped - self.events
+        held = self.events + counters[WAITING]
+        return counters[TAKEN] - counters[DELIVERED] - counters[DEAD_LETTERED] - dropped - held
 
     def is_sound(self, max_bytes: int) -> bool:
         """False where only damage explains the books. ``max_bytes``: as much as the file can hold."""

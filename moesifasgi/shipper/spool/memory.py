@@ -34,6 +34,7 @@ from moesifasgi.shipper.spool.ledger import (
 )
 from moesifasgi.shipper.spool.room import Room
 from moesifasgi.shipper.spool.rows import ChunkRow, from_row, to_row
+from moesifasgi.shipper.spool.told import tell_expired
 from moesifasgi.wire.application import Application
 
 
@@ -150,6 +151,7 @@ class MemorySpool:
         return chunks
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
+        tell_expired(settlements)
         now, change = self._clock(), Change()
         with self._open():
             found = {one.row: one for one in settlements if one.row in self._rows}
@@ -200,6 +202,10 @@ class MemorySpool:
         """Remove the dead letters of these (session, sequence); returns how many there were."""
         with self._open():
             return sum(map(self._discard, keys))
+
+    def look_after(self) -> bool:
+        """There are no files."""
+        return False
 
     def close(self) -> None:
         self._closed = True

@@ -1,5 +1,6 @@
 """The durable spool: one SQLite file, owned by one process."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -8,6 +9,8 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Concatenate, ParamSpec, TypeVar
 
+from moesifasgi.places import refuse_strangers
+from moesifasgi.quiet import say
 from moesifasgi.shipper.spool import (
     ANY_SIZE,
     LAST_ROW,
@@ -20,25 +23,31 @@ from moesifasgi.shipper.spool import (
     Usage,
     books,
     dead_letters,
+    refill,
     tables,
 )
 from moesifasgi.shipper.spool.database import Database, Transaction
 from moesifasgi.shipper.spool.dead_letters import MAX_DEAD_LETTERS, Bound, KeptDeadLetter
 from moesifasgi.shipper.spool.ledger import (
     DEAD_LETTERS,
+    DROPPED,
     DUPLICATES,
     GAPS,
     TAKEN,
+    WAITING,
     Change,
 )
 from moesifasgi.shipper.spool.owner import OwnerLock
 from moesifasgi.shipper.spool.room import DiskGauge, Room
 from moesifasgi.shipper.spool.rows import ChunkRow, DamagedRow, from_row, to_row
 from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
+from moesifasgi.shipper.spool.told import tell_damaged, tell_expired
 from moesifasgi.wire.application import Application
 
 P = ParamSpec("P")
 R = TypeVar("R")
+REFILL_REST_S = 2.0
+"""After a damaged file could not be read on, or found no room."""
 
 
 def open_spool(
@@ -48,18 +57,18 @@ def open_spool(
     min_free_bytes: int,
     durability: Durability,
     clock: Callable[[], float] = time.time,
+    age_clock: Callable[[], float] | None = None,
     max_dead_letters: int = MAX_DEAD_LETTERS,
 ) -> "SqliteSpool":
     """Own and open the spool of a directory, made if need be.
 
     ``max_bytes`` bounds the compressed bodies, ``min_free_bytes`` is what the file system keeps. ``full``
     durability means that what ``append`` took is on the disk; ``normal`` that it survives any process.
+    ``clock`` says when something came, ``age_clock`` what time it is to judge ages by: what a clock that is
+    too cautious writes down looks too old to the next one.
     Raises SpoolInUse, and SpoolError for a file of a newer version or a directory that cannot be used.
     """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpoolError(f"cannot make {directory}: {error.strerror}") from error
+    _make(directory)
     lock = OwnerLock(directory)
     database = Database(directory, durability, clock)
     try:
@@ -68,7 +77,22 @@ def open_spool(
         lock.release()
         raise
     letters = Bound(max_dead_letters, max_bytes // 10)
-    return SqliteSpool(lock, database, Room(max_bytes), DiskGauge(directory), min_free_bytes, letters, clock)
+    disk = DiskGauge(directory)
+    return SqliteSpool(
+        lock, database, Room(max_bytes), disk, min_free_bytes, letters, clock, age_clock or clock
+    )
+
+
+def _make(directory: Path) -> None:
+    """The directory, if there is none yet. SpoolError: it cannot be made, or others may write to it."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpoolError(f"cannot make {directory}: {error.strerror}") from error
+    try:
+        refuse_strangers(directory.stat())
+    except OSError as error:
+        raise SpoolError(f"cannot use {directory}: {error.strerror}") from error
 
 
 def mended(method: Callable[Concatenate["SqliteSpool", P], R]) -> Callable[Concatenate["SqliteSpool", P], R]:
@@ -100,6 +124,7 @@ class SqliteSpool:
         min_free_bytes: int,
         dead_letter_bound: Bound,
         clock: Callable[[], float],
+        age_clock: Callable[[], float],
     ) -> None:
         self.database = database
         self._lock = lock
@@ -108,26 +133,20 @@ class SqliteSpool:
         self._min_free_bytes = min_free_bytes
         self._dead_letter_bound = dead_letter_bound
         self._clock = clock
+        self._age_clock = age_clock
+        self._damaged = 0
+        self._refill_at = 0.0
         for application in self.applications():
             # Those too that hold nothing now: what they are owed must not be taken before they come back.
             room.serve(application.application_id)
         for lane in database.ledger.lanes_with_events():
             room.serve(lane.application_id)
 
-    @property
-    def set_aside(self) -> Path | None:
-        """Where the last damaged file is; None: none was damaged since the start."""
-        return self.database.set_aside
-
-    @property
-    def salvaged(self) -> int:
-        """How many items were saved from it."""
-        return self.database.salvaged
-
     @mended
     def append(
         self, chunks: Sequence[Chunk], sessions: Mapping[bytes, int], *, duplicates: int = 0, gaps: int = 0
     ) -> int:
+        self.database.refuse_if_astray()
         now = self._clock()
         # Compressed before anything is locked.
         rows = [to_row(chunk, row, now) for row, chunk in enumerate(chunks, self.database.last_row + 1)]
@@ -141,20 +160,69 @@ class SqliteSpool:
     def _take(self, running: Transaction, row: ChunkRow) -> int:
         """Store a row, or count its items as dropped; returns how many were."""
         running.change.counters[TAKEN] += row.events
-        size = len(row.body)
-        refusal = self._refusal(running.change, row.lane, size, row.appended_at)
+        refusal = self._refusal(running.change, row)
         if refusal is not None:
             running.change.drop(refusal, row.events)
             return row.events
+        self._store(running, row)
+        return 0
+
+    def _store(self, running: Transaction, row: ChunkRow) -> None:
+        size = len(row.body)
         tables.insert_chunk(running.connection, running.lane_number(row.lane), row)
         running.change.hold(row.lane, row.events, size)
         self._disk.spend(size)
-        return 0
 
-    def _refusal(self, change: Change, lane: Lane, size: int, now: float) -> str | None:
-        spare_bytes = self._disk.free_bytes(now) - self._min_free_bytes
-        ledger = self.database.ledger
-        return self._room.refusal(ledger, change, lane.application_id, size, spare_bytes)
+    def _refusal(self, change: Change, row: ChunkRow) -> str | None:
+        spare_bytes = self._disk.free_bytes(self._clock()) - self._min_free_bytes
+        ledger, application_id = self.database.ledger, row.lane.application_id
+        return self._room.refusal(ledger, change, application_id, len(row.body), spare_bytes)
+
+    @mended
+    def look_after(self) -> bool:
+        self.database.look_after(self._own)
+        if time.monotonic() < self._refill_at:
+            return False
+        with self.database.intake.turn() as connection:
+            unread = refill.first(connection)
+        return unread is not None and self._refill(unread)
+
+    def _own(self) -> None:
+        _make(self.database.path.parent)
+        self._lock.renew()
+
+    def _refill(self, unread: refill.Refill) -> bool:
+        """Take over a little of a damaged file, as far as there is room; True: some of it was stored."""
+        self._refill_at = time.monotonic() + REFILL_REST_S
+        try:
+            rows, exhausted = refill.read(self.database.path.with_name(unread.file), unread)
+        except (sqlite3.Error, OSError) as error:
+            say("refill", "%s cannot be read now: %s", unread.file, error)
+            return False
+        if rows and self._refusal(Change(), rows[0]):
+            return False
+        with self.database.transaction(self.database.intake) as running:
+            stored = self._take_over(running, unread, rows, exhausted)
+        self.database.last_row += len(rows)
+        self._refill_at = 0.0
+        return stored
+
+    def _take_over(
+        self, running: Transaction, unread: refill.Refill, rows: Sequence[ChunkRow], exhausted: bool
+    ) -> bool:
+        for number, row in enumerate(rows, self.database.last_row + 1):
+            moved = refill.moved(row, number)
+            if moved and self._refusal(running.change, moved):
+                exhausted = False
+                break
+            if moved:
+                self._store(running, moved)
+            unread = refill.take(unread, row, moved.events if moved else 0, running.change)
+        if exhausted:
+            refill.end(running.connection, unread, running.change)
+        else:
+            refill.write(running.connection, unread)
+        return bool(running.change.lanes)
 
     @mended
     def last_sequence(self, session: bytes) -> int | None:
@@ -169,7 +237,7 @@ class SqliteSpool:
     @mended
     def forget_sessions(self, older_than_s: float, keep: frozenset[bytes]) -> int:
         with self.database.transaction(self.database.delivery) as running:
-            old = tables.sessions_before(running.connection, self._clock() - older_than_s)
+            old = tables.sessions_before(running.connection, self._age_clock() - older_than_s)
             old = [session for session in old if session not in keep]
             tables.delete_sessions(running.connection, old)
         return len(old)
@@ -247,9 +315,13 @@ class SqliteSpool:
                 left = books.counted(running.connection, running.lane_number(lane))
                 running.change.hold(lane, left.events - held.events, left.bytes - held.bytes)
                 running.change.drop("damaged", held.events - left.events)
+            lost = running.change.counters[DROPPED + "damaged"]
+        self._damaged += lost
+        tell_damaged(lost)
 
     @mended
     def settle(self, settlements: Sequence[Settlement]) -> None:
+        tell_expired(settlements)
         now = self._clock()
         with self.database.transaction(self.database.delivery) as running:
             for settlement in settlements:
@@ -267,12 +339,14 @@ class SqliteSpool:
             fault = str(error)
         with self.database.settled_books() as ledger:
             return Usage(
-                events=ledger.events,
+                events=ledger.events + ledger.counters[WAITING],
                 bytes=ledger.bytes,
                 max_bytes=self._room.max_bytes,
-                oldest_age_s=None if oldest is None else max(0.0, self._clock() - oldest),
+                oldest_age_s=None if oldest is None else max(0.0, self._age_clock() - oldest),
                 dead_letters=ledger.counters[DEAD_LETTERS],
                 fault=fault,
+                mishaps=tuple(self.database.mishaps),
+                damaged=self._damaged,
             )
 
     @mended

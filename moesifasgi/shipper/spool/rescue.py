@@ -1,0 +1,64 @@
+"""A spool's files were deleted, or replaced, while they are open: what is in them is put into a new file.
+
+The system keeps deleted files for those that have them open, so nothing is lost yet; but whoever opens the
+spool next would not find it. Killed before the copy is complete, it is thrown away; after that, the next
+start puts it in its place.
+"""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from moesifasgi.shipper.spool import aside, schema
+
+Files = tuple[tuple[int, int] | None, ...]
+"""Which files these are (device, inode); None: there is none."""
+_PAGES_A_STEP = -1
+"""All at once: nobody else may write meanwhile."""
+
+
+def files_of(path: Path) -> Files:
+    """The spool file and its log, as a name finds them. OSError: they cannot be looked at."""
+    return tuple(_identity(Path(f"{path}{companion}")) for companion in ("", aside.LOG))
+
+
+def copy(connection: sqlite3.Connection, path: Path) -> None:
+    """All that an open connection to ``path`` sees, in a file beside it. Raises sqlite3.Error, OSError."""
+    part = path.with_name(f"{path.name}.part")
+    aside.remove(part)
+    schema.touch(part)
+    with closing(sqlite3.connect(part, isolation_level=None)) as target:
+        connection.backup(target, pages=_PAGES_A_STEP)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.rename(_rescued(path))
+    aside.sync_directory(path.parent)
+
+
+def finish(path: Path, now: float) -> Path | None:
+    """Put a complete copy in the place of ``path``. Returns where what stood there is kept, if anything did.
+
+    Nothing may have ``path`` open.
+    """
+    if not _rescued(path).exists():
+        return None
+    replaced = aside.free_name(path, now)
+    aside.move(path, replaced)
+    _rescued(path).rename(path)
+    aside.sync_directory(path.parent)
+    if replaced.exists():
+        return replaced
+    aside.remove(replaced)  # A log without its file says nothing.
+    return None
+
+
+def _rescued(path: Path) -> Path:
+    return path.with_name(f"{path.name}.rescued")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    with suppress(FileNotFoundError):
+        found = path.lstat()
+        return found.st_dev, found.st_ino
+    return None
