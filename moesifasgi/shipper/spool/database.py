@@ -73,9 +73,7 @@ class Database:
         """Open the file, made or salvaged if need be. SpoolError: it cannot be, or is a newer version's."""
         with translated(at_start=True):
             _refuse_what_is_no_file(self.path)
-            if rescue.finish(self.path, self._clock()):
-                self._note(Mishap("was taken away", "", 0, 0))
-            if not self.path.exists():
+            if rescue.is_complete(self.path) or not self.path.exists():
                 self._replace()
         try:
             self._attach()
@@ -129,13 +127,11 @@ class Database:
             self._astray = ""
 
     def _rescue(self, connection: Connection) -> None:
-        saved = self.ledger.events
         rescue.copy(connection, self.path)
         self._detach()
-        replaced = rescue.finish(self.path, self._clock())
+        self._replace()
         self._attach()
         self.generation += 1
-        self._note(Mishap("was taken away", replaced.name if replaced else "", saved, 0))
 
     def refuse_if_astray(self) -> None:
         """Raises SpoolError while what is stored would go to files that nobody finds again."""
@@ -170,6 +166,11 @@ class Database:
                 connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     def _replace(self) -> None:
+        """A sound file under the spool's name, with what there is to put into it."""
+        if rescue.is_complete(self.path):
+            kept = rescue.finish(self.path, self._clock())
+            self._note(Mishap("was taken away", kept.name if kept else "", rescue.events_in(self.path), 0))
+            return
         done = salvage.replace(self.path, self._clock())
         if done.file:
             self._note(Mishap("was damaged", done.file.name, done.saved, done.lost, done.waiting))

@@ -39,10 +39,8 @@ def copy(connection: sqlite3.Connection, path: Path) -> None:
 def finish(path: Path, now: float) -> Path | None:
     """Put a complete copy in the place of ``path``. Returns where what stood there is kept, if anything did.
 
-    Nothing may have ``path`` open.
+    Nothing here may have ``path`` open.
     """
-    if not _rescued(path).exists():
-        return None
     replaced = aside.free_name(path, now)
     aside.move(path, replaced)
     _rescued(path).rename(path)
@@ -51,6 +49,17 @@ def finish(path: Path, now: float) -> Path | None:
         return replaced
     aside.remove(replaced)  # A log without its file says nothing.
     return None
+
+
+def is_complete(path: Path) -> bool:
+    """There is a copy that only lacks its name."""
+    return _rescued(path).exists()
+
+
+def events_in(path: Path) -> int:
+    """How many items a sound spool file holds."""
+    with closing(schema.connect_to_read(path)) as connection:
+        return int(connection.execute("SELECT total(events) FROM lanes").fetchone()[0])
 
 
 def _rescued(path: Path) -> Path:

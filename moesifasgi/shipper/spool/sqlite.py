@@ -372,6 +372,8 @@ class SqliteSpool:
             return dead_letters.discard(running.connection, keys, running.change)
 
     def close(self) -> None:
+        with suppress(SpoolError):  # Once more, for the last moments; but not for a directory that is gone.
+            self.database.look_after(self._lock.renew)
         self.database.close()
         self._lock.release()
 
