@@ -183,3 +183,31 @@ def test_a_jump_forward_ages_nothing_in_the_spool_that_a_shipper_opens_and_forge
         assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 0
         clock.passed_s += SESSION_KEPT_S + 1.0
         assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 1
+
+
+@pytest.mark.parametrize("wrong_s", [-50 * 365 * DAY_S, -31 * DAY_S, 31 * DAY_S])
+def test_a_clock_that_was_wrong_when_the_shipper_started_costs_nothing_at_the_next_start(
+    wrong_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No clock of its own at boot; or the system slept for a month, which no monotonic clock shows."""
+    options = Options(tmp_path, tmp_path / "s.sock", embedded=False)
+
+    def shipper(clock: SteppedClock) -> Desk:
+        monkeypatch.setattr("moesifasgi.shipper.clock.Clock", lambda: clock)
+        return Desk(_owned_spool(options), clock, 503)
+
+    clock = SteppedClock(jumped_s=wrong_s)
+    first = shipper(clock)
+    clock.jumped_s = 0.0  # It was set right.
+    first.append()
+    first.run(1.0)
+    assert first.spool.usage().events == 1
+    first.spool.close()
+    with closing(shipper(SteppedClock()).spool) as spool:
+        second = Desk(spool, SteppedClock(), 201)
+        second.delivery.notify()
+        second.run(5.0)
+        totals = spool.totals()
+        assert (totals.delivered, totals.dropped) == (1, {})
+        # Nor is the session forgotten: its worker may still be there.
+        assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 0

@@ -107,7 +107,8 @@ def test_wherever_it_is_killed_nothing_is_stored_twice(
 ) -> None:
     spool = opened(damaged)
     for step in range(0, 20, 3):
-        assert [spool.look_after() for _ in range(3)][0]
+        for _ in range(3):
+            spool.look_after()
         copy = damaged.with_name(f"killed-{step}")
         shutil.copytree(damaged, copy)
         again = opened(copy)

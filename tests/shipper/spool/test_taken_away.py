@@ -1,4 +1,4 @@
-"""A spool's files, lock or directory are deleted or replaced while it is open: nothing that was stored is lost."""
+"""A spool's files, lock or directory are deleted or replaced while it is open: nothing stored is lost."""
 
 import os
 import shutil
@@ -87,7 +87,7 @@ def test_a_file_that_was_put_in_its_place_is_kept_and_not_mixed_in(
     other = opened(tmp_path / "other")
     append(other, 101)
     other.close()
-    os.replace(tmp_path / "other" / FILE, tmp_path / "spool" / FILE)
+    (tmp_path / "other" / FILE).replace(tmp_path / "spool" / FILE)
     used.look_after()
     assert contents(used) == list(range(4, 13))
     (mishap,) = used.usage().mishaps
