@@ -73,6 +73,8 @@ def _by_label(
 def _mishaps(usage: Usage) -> Iterator[str]:
     """What happened to the spool since the start: it works again, and a restart would mend nothing."""
     yield from map(str, usage.mishaps)
+    if usage.waiting:
+        yield f"{usage.waiting} events are still to be read of damaged files, as there is room for them"
     if usage.damaged:
         yield f"{usage.damaged} events were dropped: their rows in the spool were damaged"
 

@@ -116,11 +116,11 @@ class Mishap:
     lost: int | None
     """None: nobody knows."""
     waiting: int = 0
-    """Items that were to be read of it later, for want of room or time."""
+    """Items that were left to be read of it later, for want of room or time."""
 
     def __str__(self) -> str:
         lost = "nobody knows how many were" if self.lost is None else str(self.lost)
-        waiting = f", {self.waiting} wait in it until there is room" if self.waiting else ""
+        waiting = f", {self.waiting} will be read later" if self.waiting else ""
         kept = f"; the damaged file is {self.file}" if self.file else ""
         return f"the spool {self.what}: {self.saved} events of it were saved, {lost} lost{waiting}{kept}"
 
@@ -139,6 +139,8 @@ class Usage:
     """Why the file cannot be read now; the other numbers hold all the same."""
     mishaps: tuple[Mishap, ...] = ()
     """Since the start, at most the last ten."""
+    waiting: int = 0
+    """Of the events: those that are still to be read of damaged files, for want of room or time until now."""
     damaged: int = 0
     """Items that were dropped since the start because their row was damaged, in a file that is used on."""
 

@@ -14,6 +14,8 @@ KEPT_FILES = 3
 """Damaged files that are kept; older ones are deleted, for they may be as large as the spool."""
 LOG, INDEX, FIRST_PAGE = "-wal", "-shm", "-page1"
 COMPANIONS = ("", LOG, INDEX, FIRST_PAGE)
+NEW, RESCUED, PART = "new", "rescued", "part"
+"""Suffixes of files that are to be the spool."""
 _MARK = "damaged"
 _NUMBER = re.compile(rf"\.{_MARK}-(\d+)-")
 
@@ -30,6 +32,16 @@ def set_aside_files(path: Path) -> list[Path]:
     found = path.parent.glob(f"{path.name}.{_MARK}-*")
     files = [file for file in found if not file.name.endswith(COMPANIONS[1:])]
     return sorted(files, key=lambda file: (_number(file), file.name))
+
+
+def unfinished_files(path: Path) -> list[Path]:
+    """Successors of a spool that lack their name: of a salvage, of a rescue, and the beginning of that."""
+    names = (path.with_name(f"{path.name}.{suffix}") for suffix in (NEW, RESCUED, PART))
+    return [name for name in names if name.exists()]
+
+
+def all_beside(path: Path) -> list[Path]:
+    return [*set_aside_files(path), *unfinished_files(path)]
 
 
 def move(path: Path, target: Path) -> None:

@@ -73,6 +73,7 @@ class Database:
         """Open the file, made or salvaged if need be. SpoolError: it cannot be, or is a newer version's."""
         with translated(at_start=True):
             _refuse_what_is_no_file(self.path)
+            rescue.forget_unfinished(self.path)
             if rescue.is_complete(self.path) or not self.path.exists():
                 self._replace()
         try:
@@ -111,27 +112,32 @@ class Database:
         ``own`` makes sure that the directory is still this process's. SpoolError: one of the two fails. Until
         it does not, nothing is stored; what is there can be delivered.
         """
-        with self.intake.lock, self.delivery.lock, self._writing:
-            if self._closed or self.intake.connection is None:
-                return
-            try:
-                own()
-                with translated():
-                    if rescue.files_of(self.path) != self._files:
-                        self._rescue(self.intake.connection)
-            except SpoolDamaged:
-                raise
-            except SpoolError as error:
-                self._astray = f"the spool's files were taken away, and cannot be written anew: {error}"
-                raise
-            self._astray = ""
+        if self._closed:
+            return
+        try:
+            own()
+            with translated():
+                # Without a lock, so that a long read does not hold up the intake.
+                if rescue.files_of(self.path) != self._files:
+                    self._rescue()
+        except SpoolDamaged:
+            raise
+        except SpoolError as error:
+            self._astray = f"the spool's files were taken away, and cannot be written anew: {error}"
+            raise
+        self._astray = ""
 
-    def _rescue(self, connection: Connection) -> None:
-        rescue.copy(connection, self.path)
-        self._detach()
-        self._replace()
-        self._attach()
-        self.generation += 1
+    def _rescue(self) -> None:
+        with self.intake.lock, self.delivery.lock, self._writing:
+            if self._closed or rescue.files_of(self.path) == self._files:
+                return
+            if self.intake.connection is None:
+                raise SpoolDamaged("the spool is not open")
+            rescue.copy(self.intake.connection, self.path)
+            self._detach()
+            self._replace()
+            self._attach()
+            self.generation += 1
 
     def refuse_if_astray(self) -> None:
         """Raises SpoolError while what is stored would go to files that nobody finds again."""

@@ -100,7 +100,8 @@ def _existing(directory: Path) -> Path:
     try:
         mode = path.lstat().st_mode
     except OSError as error:
-        raise SpoolError(f"no spool in {directory}: {error.strerror}") from error
+        beside = "".join(f"; beside it: {file.name}" for file in aside.all_beside(path))
+        raise SpoolError(f"no spool in {directory}: {error.strerror}{beside}") from error
     if not stat.S_ISREG(mode):
         raise SpoolError(f"expected a file at {path}")
     return path
@@ -112,6 +113,7 @@ def _surroundings(path: Path) -> Iterator[str]:
         if mode & ~right:
             yield f"{looked_at} has mode {mode:04o}, so others can reach it; expected {right:04o}"
     yield from (f"a damaged file was set aside: {file}" for file in aside.set_aside_files(path))
+    yield from (f"begun by a shipper and not finished: {file}" for file in aside.unfinished_files(path))
 
 
 def _examine(connection: sqlite3.Connection, found: Findings, progress: Progress) -> None:

@@ -32,6 +32,11 @@ class OwnerLock:
             self.release()
             raise
 
+    @property
+    def holds(self) -> bool:
+        """What is locked is what a name finds now."""
+        return _is_there(self._room, self._directory) and _is_there(self._file, self._directory / LOCK_NAME)
+
     def renew(self) -> None:
         """Take what is not held, or not any more because something else is in its place now.
 
@@ -47,13 +52,8 @@ class OwnerLock:
 
     def _held(self, held: int, place: Path, flags: int) -> int:
         """A descriptor of what is in that place now, locked."""
-        try:
-            if held != _NOBODY and os.path.samestat(os.fstat(held), place.stat()):
-                return held
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise SpoolError(f"cannot look at {place}: {error.strerror}") from error
+        if _is_there(held, place):
+            return held
         descriptor = self._locked(place, flags)
         if held != _NOBODY:
             os.close(held)
@@ -92,3 +92,12 @@ class OwnerLock:
             if descriptor != _NOBODY:
                 os.close(descriptor)
         self._file = self._room = _NOBODY
+
+
+def _is_there(held: int, place: Path) -> bool:
+    try:
+        return held != _NOBODY and os.path.samestat(os.fstat(held), place.stat())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SpoolError(f"cannot look at {place}: {error.strerror}") from error

@@ -13,6 +13,8 @@ from pathlib import Path
 from moesifasgi.shipper.spool import Chunk
 from moesifasgi.shipper.spool.ledger import DROPPED, TAKEN, WAITING, Change
 from moesifasgi.shipper.spool.rows import ChunkRow, DamagedRow, from_row, seal, to_row
+from moesifasgi.shipper.spool.schema import SpoolDamaged
+from moesifasgi.shipper.spool.seals import REFILLS
 from moesifasgi.shipper.spool.wreck import IntactRows, connect_to_damaged
 
 STEP_BYTES = 1024 * 1024
@@ -33,9 +35,13 @@ class Refill:
 
 
 def first(connection: sqlite3.Connection) -> Refill | None:
-    """The oldest of them."""
-    found = connection.execute("SELECT file, after, events FROM refills ORDER BY file LIMIT 1").fetchone()
-    return Refill(*found) if found else None
+    """The oldest of them. SpoolDamaged: nobody knows any more."""
+    found = connection.execute("SELECT * FROM refills ORDER BY file LIMIT 1").fetchone()
+    if found is None:
+        return None
+    if not REFILLS.vouched(found):
+        raise SpoolDamaged("where to read on in a damaged file does not match its seal")
+    return Refill(*found[:3])
 
 
 def write(connection: sqlite3.Connection, refill: Refill) -> None:

@@ -25,15 +25,25 @@ def files_of(path: Path) -> Files:
 
 def copy(connection: sqlite3.Connection, path: Path) -> None:
     """All that an open connection to ``path`` sees, in a file beside it. Raises sqlite3.Error, OSError."""
-    part = path.with_name(f"{path.name}.part")
-    aside.remove(part)
-    schema.touch(part)
-    with closing(sqlite3.connect(part, isolation_level=None)) as target:
-        connection.backup(target, pages=_PAGES_A_STEP)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.rename(_rescued(path))
+    part = _part(path)
+    forget_unfinished(path)
+    try:
+        schema.touch(part)
+        with closing(sqlite3.connect(part, isolation_level=None)) as target:
+            connection.backup(target, pages=_PAGES_A_STEP)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.rename(_rescued(path))
+    except BaseException:
+        forget_unfinished(path)  # The room that it takes may be the last there is.
+        raise
     aside.sync_directory(path.parent)
+
+
+def forget_unfinished(path: Path) -> None:
+    """Delete a copy that was not completed."""
+    with suppress(FileNotFoundError):
+        aside.remove(_part(path))
 
 
 def finish(path: Path, now: float) -> Path | None:
@@ -62,8 +72,12 @@ def events_in(path: Path) -> int:
         return int(connection.execute("SELECT total(events) FROM lanes").fetchone()[0])
 
 
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{aside.PART}")
+
+
 def _rescued(path: Path) -> Path:
-    return path.with_name(f"{path.name}.rescued")
+    return path.with_name(f"{path.name}.{aside.RESCUED}")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

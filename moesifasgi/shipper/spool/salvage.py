@@ -51,7 +51,7 @@ class Salvage:
 
 def unfinished(path: Path) -> Path:
     """Where the successor of a spool file is built."""
-    return path.with_name(f"{path.name}.new")
+    return path.with_name(f"{path.name}.{aside.NEW}")
 
 
 def replace(path: Path, now: float, limit_s: float = SALVAGE_S) -> Salvage:

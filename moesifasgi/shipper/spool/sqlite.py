@@ -188,8 +188,9 @@ class SqliteSpool:
         return unread is not None and self._refill(unread)
 
     def _own(self) -> None:
-        _make(self.database.path.parent)
-        self._lock.renew()
+        if not self._lock.holds:
+            _make(self.database.path.parent)
+            self._lock.renew()
 
     def _refill(self, unread: refill.Refill) -> bool:
         """Take over a little of a damaged file, as far as there is room; True: some of it was stored."""
@@ -346,6 +347,7 @@ class SqliteSpool:
                 dead_letters=ledger.counters[DEAD_LETTERS],
                 fault=fault,
                 mishaps=tuple(self.database.mishaps),
+                waiting=ledger.counters[WAITING],
                 damaged=self._damaged,
             )
 

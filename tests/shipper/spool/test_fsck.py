@@ -117,6 +117,20 @@ def test_where_there_is_no_spool_it_says_so(tmp_path: Path, make: Callable[[Path
     assert str(tmp_path) in result.output
 
 
+def test_what_is_beside_a_spool_or_in_its_place_is_named(tmp_path: Path, filled: SqliteSpool):
+    names = [f"spool.sqlite3.{kind}" for kind in ("damaged-0007-20260101T000000Z", "new", "part", "rescued")]
+    for name in names:
+        (tmp_path / name).touch()
+    result = fsck(tmp_path)
+    assert result.exit_code == 0
+    assert [name for name in names if name not in result.output] == []
+    filled.close()
+    (tmp_path / "spool.sqlite3").unlink()
+    result = fsck(tmp_path)
+    assert result.exit_code == 2
+    assert [name for name in names if name not in result.output] == []
+
+
 def test_a_newer_versions_spool_is_refused_and_not_called_damaged(tmp_path: Path, filled: SqliteSpool):
     filled.close()
     with closing(sqlite3.connect(tmp_path / "spool.sqlite3")) as connection, connection:

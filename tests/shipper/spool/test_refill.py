@@ -78,8 +78,10 @@ def test_what_a_start_has_no_time_to_read_waits_is_counted_and_is_taken_over_ste
     assert [each.batch_size for each in spool.applications()] == [3]
     assert any("61 events are still to be read" in note for note in examine(damaged).notes)
     assert not examine(damaged).faults
+    assert spool.usage().waiting == 61
     append(spool, 61)
     assert refilled(spool) == 20
+    assert spool.usage().waiting == 0
     assert contents(spool) == [*EVERY, 61, 62, 63]
     conserved(spool)
     totals = spool.totals()
@@ -147,6 +149,22 @@ def test_a_file_that_is_still_to_be_read_is_not_deleted_as_surplus(
     spool = opened(damaged)
     refilled(spool)
     assert contents(spool) == EVERY
+
+
+@pytest.mark.usefixtures("no_time")
+def test_where_to_read_on_is_not_believed_without_its_seal(
+    damaged: Path, opened: Opener, append: Appender, contents: Contents, conserved: Check
+) -> None:
+    spool = opened(damaged)
+    spool.look_after()
+    append(spool, 61)
+    with closing(sqlite3.connect(damaged / FILE)) as connection, connection:
+        connection.execute("UPDATE refills SET file = '../elsewhere', after = 30")
+    spool.look_after()
+    conserved(spool)
+    refilled(spool)
+    assert contents(spool) == [1, 2, 3, 61, 62, 63]
+    conserved(spool)
 
 
 @pytest.mark.usefixtures("no_time")

@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lab.small_disk import NAMESPACE, missing_right
 
-from moesifasgi.shipper.spool import Mishap, Settlement, SpoolError, SpoolInUse, rescue
+from moesifasgi.shipper.spool import Settlement, SpoolError, SpoolInUse, rescue
 from moesifasgi.shipper.spool.owner import LOCK_NAME
 from moesifasgi.shipper.spool.sqlite import SqliteSpool
 
@@ -97,17 +98,62 @@ def test_a_file_that_was_put_in_its_place_is_kept_and_not_mixed_in(
     conserved(used)
 
 
+@pytest.mark.parametrize("names", TAKEN, ids=["all", "file", "log"])
 def test_a_rescue_that_was_killed_when_it_was_complete_is_finished_by_the_next_start(
-    tmp_path: Path, used: SqliteSpool, opened: Opener, contents: Contents
+    names: tuple[str, ...], tmp_path: Path, used: SqliteSpool, opened: Opener, contents: Contents
 ) -> None:
     directory = tmp_path / "spool"
-    unlink(directory, TAKEN[0])
+    unlink(directory, names)
     with used.database.intake.turn() as connection:
         rescue.copy(connection, directory / FILE)
     shutil.copytree(directory, tmp_path / "after")
     again = opened(tmp_path / "after")
     assert contents(again) == list(range(4, 13))
-    assert again.usage().mishaps == (Mishap("was taken away", "", 9, 0),)
+    (mishap,) = again.usage().mishaps
+    assert (mishap.what, mishap.saved, mishap.lost) == ("was taken away", 9, 0)
+
+
+def test_a_rescue_that_was_killed_before_it_was_complete_leaves_nothing_behind(
+    tmp_path: Path, used: SqliteSpool, opened: Opener, contents: Contents
+) -> None:
+    used.close()
+    (tmp_path / "spool" / f"{FILE}.part").write_bytes(b"half a file")
+    again = opened(tmp_path / "spool")
+    assert contents(again) == list(range(4, 13))
+    assert not list((tmp_path / "spool").glob("*.part"))
+
+
+def test_a_rescue_that_could_not_take_its_place_is_finished_later(
+    tmp_path: Path, used: SqliteSpool, append: Appender, contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink(tmp_path / "spool", TAKEN[0])
+
+    def failing(path: Path, now: float) -> Path | None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rescue, "finish", failing)
+        with pytest.raises(SpoolError):
+            used.look_after()
+    used.look_after()
+    append(used, 13)
+    assert contents(used) == list(range(4, 16))
+
+
+def test_a_directory_that_was_opened_to_others_later_stops_nothing(
+    tmp_path: Path, used: SqliteSpool, append: Appender
+) -> None:
+    (tmp_path / "spool").chmod(0o777)
+    used.look_after()
+    append(used, 13)
+
+
+def test_a_long_read_of_delivery_does_not_hold_up_a_look_at_the_files(used: SqliteSpool) -> None:
+    with used.database.delivery.turn():
+        looked = threading.Thread(target=used.look_after, daemon=True)
+        looked.start()
+        looked.join(20.0)
+        assert not looked.is_alive()
 
 
 def test_a_whole_directory_that_was_deleted_is_made_again_and_owned(
@@ -211,6 +257,7 @@ for file in home.glob("spool.sqlite3*"):
     file.unlink()
 assert "full" in refused(spool.look_after), "a second copy found room"
 assert "taken away" in refused(lambda: append(41))
+assert not list(home.glob("*.part*"))
 (first, *rest) = spool.peek(lane, 0, 100)
 spool.settle([Settlement(first.row, 1)])
 (home / "ballast").unlink()
