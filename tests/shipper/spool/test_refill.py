@@ -181,9 +181,16 @@ def test_a_file_that_a_person_removed_meanwhile_is_lost_and_counted(
 
 
 @pytest.mark.usefixtures("no_time")
+@pytest.mark.parametrize("step_bytes", [1, 1_000_000])
 def test_it_takes_only_the_room_there_is_and_goes_on_as_there_is_more(
-    damaged: Path, opened: Opener, contents: Contents, conserved: Check, monkeypatch: pytest.MonkeyPatch
+    step_bytes: int,
+    damaged: Path,
+    opened: Opener,
+    contents: Contents,
+    conserved: Check,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(refill, "STEP_BYTES", step_bytes)
     monkeypatch.setattr("moesifasgi.shipper.spool.sqlite.REFILL_REST_S", 0.0)
     spool = opened(damaged, max_bytes=2_000)
     seen: list[int] = []
