@@ -19,7 +19,7 @@ from moesifasgi.shipper.registry import Registry
 from moesifasgi.shipper.retry import Backoff
 from moesifasgi.shipper.spool import Chunk, Item, Lane, Spool
 from moesifasgi.shipper.spool.memory import MemorySpool
-from moesifasgi.shipper.spool.sqlite import open_spool
+from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool
 from moesifasgi.wire.messages import Kind
 
 DAY_S = 86_400.0
@@ -211,3 +211,23 @@ def test_a_clock_that_was_wrong_when_the_shipper_started_costs_nothing_at_the_ne
         assert (totals.delivered, totals.dropped) == (1, {})
         # Nor is the session forgotten: its worker may still be there.
         assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 0
+
+
+def test_what_came_before_a_machine_knew_the_time_is_delivered_by_the_next_shipper(tmp_path: Path) -> None:
+    """It starts in 1970, as one without a clock of its own does. What came then is not 50 years old."""
+    now = [3_600.0]
+
+    def opened() -> SqliteSpool:
+        return open_spool(
+            tmp_path, max_bytes=1 << 30, min_free_bytes=0, durability="normal", clock=lambda: now[0]
+        )
+
+    with closing(opened()) as spool:
+        item = Item(Kind.EVENT, identified("", poison=False))
+        spool.append([Chunk(EVENTS, SESSION, (1,), (item,))], {SESSION: 1})
+        assert spool.peek(EVENTS, 0, 1)[0].appended_at == 3_600.0
+    now[0] = SteppedClock().wall()
+    with closing(opened()) as spool:
+        assert spool.peek(EVENTS, 0, 1)[0].appended_at == now[0]
+        now[0] += 60.0
+        assert spool.usage().oldest_age_s == 60.0

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from sqlite3 import Connection
@@ -46,6 +47,8 @@ from moesifasgi.wire.application import Application
 
 P = ParamSpec("P")
 R = TypeVar("R")
+CLOCK_NOT_SET = 1_577_836_800.0
+"""2020-01-01. There were no spools then: a machine without a clock of its own was not told the time yet."""
 REFILL_REST_S = 2.0
 """After a damaged file could not be read on, or found no room."""
 
@@ -134,6 +137,7 @@ class SqliteSpool:
         self._dead_letter_bound = dead_letter_bound
         self._clock = clock
         self._age_clock = age_clock
+        self._opened_at = age_clock()
         self._damaged = 0
         self._refill_at = 0.0
         for application in self.applications():
@@ -283,12 +287,30 @@ class SqliteSpool:
     ) -> list[StoredChunk]:
         while True:
             rows = self._read(lane, after, max_items, upto, max_bytes)
-            sound, damaged = _sorted_out(rows)
+            sound, damaged = self._sorted_out(rows)
             if damaged:
                 self._drop_damaged(damaged)
             if sound or not rows:
                 return sound
             after = rows[-1].row
+
+    def _sorted_out(self, rows: Iterable[ChunkRow]) -> tuple[list[StoredChunk], list[int]]:
+        """Chunks of the sound rows, numbers of the damaged ones."""
+        sound: list[StoredChunk] = []
+        damaged: list[int] = []
+        for row in rows:
+            try:
+                chunk = from_row(row)
+            except DamagedRow:
+                damaged.append(row.row)
+                continue
+            dated = self._dated(chunk.appended_at)
+            sound.append(chunk if dated == chunk.appended_at else replace(chunk, appended_at=dated))
+        return sound, damaged
+
+    def _dated(self, appended_at: float) -> float:
+        """When a row came: not before this shipper, if it says that a clock was not set yet."""
+        return self._opened_at if appended_at < CLOCK_NOT_SET <= self._opened_at else appended_at
 
     def _read(self, lane: Lane, after: int, max_items: int, upto: int, max_bytes: int) -> list[ChunkRow]:
         with self.database.delivery.turn() as connection:
@@ -354,7 +376,8 @@ class SqliteSpool:
     @mended
     def _oldest_append(self) -> float | None:
         with self.database.delivery.turn() as connection:
-            return tables.oldest_append(connection)
+            found = tables.oldest_append(connection)
+        return None if found is None else self._dated(found)
 
     def totals(self) -> Totals:
         with self.database.settled_books() as ledger:
@@ -378,18 +401,6 @@ class SqliteSpool:
             self.database.look_after(self._lock.renew)
         self.database.close()
         self._lock.release()
-
-
-def _sorted_out(rows: Iterable[ChunkRow]) -> tuple[list[StoredChunk], list[int]]:
-    """Chunks of the sound rows, numbers of the damaged ones."""
-    sound: list[StoredChunk] = []
-    damaged: list[int] = []
-    for row in rows:
-        try:
-            sound.append(from_row(row))
-        except DamagedRow:
-            damaged.append(row.row)
-    return sound, damaged
 
 
 def _settle(running: Transaction, settlement: Settlement, now: float) -> None:
