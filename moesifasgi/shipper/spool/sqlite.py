@@ -1,6 +1,5 @@
 """The durable spool: one SQLite file, owned by one process."""
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +10,6 @@ from sqlite3 import Connection
 from typing import Concatenate, ParamSpec, TypeVar
 
 from moesifasgi.places import refuse_strangers
-from moesifasgi.quiet import say
 from moesifasgi.shipper.spool import (
     ANY_SIZE,
     LAST_ROW,
@@ -24,7 +22,6 @@ from moesifasgi.shipper.spool import (
     Usage,
     books,
     dead_letters,
-    refill,
     tables,
 )
 from moesifasgi.shipper.spool.database import Database, Transaction
@@ -39,6 +36,7 @@ from moesifasgi.shipper.spool.ledger import (
     Change,
 )
 from moesifasgi.shipper.spool.owner import OwnerLock
+from moesifasgi.shipper.spool.refilling import Refilling
 from moesifasgi.shipper.spool.room import DiskGauge, Room
 from moesifasgi.shipper.spool.rows import ChunkRow, DamagedRow, from_row, to_row
 from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
@@ -49,8 +47,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 CLOCK_NOT_SET = 1_577_836_800.0
 """2020-01-01. There were no spools then: a machine without a clock of its own was not told the time yet."""
-REFILL_REST_S = 2.0
-"""After a damaged file could not be read on, or found no room."""
 
 
 def open_spool(
@@ -139,7 +135,7 @@ class SqliteSpool:
         self._age_clock = age_clock
         self._opened_at = age_clock()
         self._damaged = 0
-        self._refill_at = 0.0
+        self._refilling = Refilling(database, self._refusal, self._store)
         for application in self.applications():
             # Those too that hold nothing now: what they are owed must not be taken before they come back.
             room.serve(application.application_id)
@@ -185,49 +181,12 @@ class SqliteSpool:
     @mended
     def look_after(self) -> bool:
         self.database.look_after(self._own)
-        if time.monotonic() < self._refill_at:
-            return False
-        with self.database.intake.turn() as connection:
-            unread = refill.first(connection)
-        return unread is not None and self._refill(unread)
+        return self._refilling.step()
 
     def _own(self) -> None:
         if not self._lock.holds:
             _make(self.database.path.parent)
             self._lock.renew()
-
-    def _refill(self, unread: refill.Refill) -> bool:
-        """Take over a little of a damaged file, as far as there is room; True: some of it was stored."""
-        self._refill_at = time.monotonic() + REFILL_REST_S
-        try:
-            rows, exhausted = refill.read(self.database.path.with_name(unread.file), unread)
-        except (sqlite3.Error, OSError) as error:
-            say("refill", "%s cannot be read now: %s", unread.file, error)
-            return False
-        if rows and self._refusal(Change(), rows[0]):
-            return False
-        with self.database.transaction(self.database.intake) as running:
-            stored = self._take_over(running, unread, rows, exhausted)
-        self.database.last_row += len(rows)
-        self._refill_at = 0.0
-        return stored
-
-    def _take_over(
-        self, running: Transaction, unread: refill.Refill, rows: Sequence[ChunkRow], exhausted: bool
-    ) -> bool:
-        for number, row in enumerate(rows, self.database.last_row + 1):
-            moved = refill.moved(row, number)
-            if moved and self._refusal(running.change, moved):
-                exhausted = False
-                break
-            if moved:
-                self._store(running, moved)
-            unread = refill.take(unread, row, moved.events if moved else 0, running.change)
-        if exhausted:
-            refill.end(running.connection, unread, running.change)
-        else:
-            refill.write(running.connection, unread)
-        return bool(running.change.lanes)
 
     @mended
     def last_sequence(self, session: bytes) -> int | None:

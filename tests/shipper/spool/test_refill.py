@@ -192,7 +192,7 @@ def test_it_takes_only_the_room_there_is_and_goes_on_as_there_is_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(refill, "STEP_BYTES", step_bytes)
-    monkeypatch.setattr("moesifasgi.shipper.spool.sqlite.REFILL_REST_S", 0.0)
+    monkeypatch.setattr("moesifasgi.shipper.spool.refilling.REST_S", 0.0)
     spool = opened(damaged, max_bytes=2_000)
     seen: list[int] = []
     while spool.usage().events:
@@ -212,7 +212,7 @@ NO_ROOM = """
 mount -t tmpfs -o mode=700,size=30m tmpfs "$1" && exec "$2" -c '
 import os, sqlite3, sys, time
 from pathlib import Path
-from moesifasgi.shipper.spool import Chunk, Item, Lane, Settlement, sqlite
+from moesifasgi.shipper.spool import Chunk, Item, Lane, Settlement, refilling
 from moesifasgi.shipper.spool.sqlite import open_spool
 home = Path(sys.argv[1])
 def opened():
@@ -231,7 +231,7 @@ spool = opened()
 print("saved", mishap.saved, "waiting", mishap.waiting)
 (home / "ballast").unlink()
 delivered = []
-sqlite.REFILL_REST_S, by = 0.01, time.monotonic() + 30
+refilling.REST_S, by = 0.01, time.monotonic() + 30
 while spool.usage().events and time.monotonic() < by:
     time.sleep(0.01)
     spool.look_after()
