@@ -57,9 +57,9 @@ class Findings:
 def rows_of(directory: Path) -> int:
     """How many rows there are to examine; 0 where nothing can be read."""
     try:
-        with closing(schema.connect_to_read(_existing(directory))) as connection:
+        with translated(), closing(schema.connect_to_read(_existing(directory))) as connection:
             (rows,) = connection.execute("SELECT count(*) FROM chunks").fetchone()
-    except (sqlite3.Error, SpoolError):
+    except SpoolError:
         return 0
     return int(rows)
 

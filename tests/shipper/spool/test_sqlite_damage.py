@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from moesifasgi.shipper.spool import Lane, Mishap, Settlement, salvage
+from moesifasgi.shipper.spool.fsck import examine
 from moesifasgi.shipper.spool.sqlite import SqliteSpool
 
 Opener = Callable[..., SqliteSpool]
@@ -180,6 +181,19 @@ def test_what_is_no_database_is_set_aside_and_a_fresh_spool_begins(
     assert (tmp_path / f"{mishap.file}-page1").read_bytes().startswith(b"this is a letter")
     append(spool, 1)
     assert contents(spool) == [1, 2, 3]
+
+
+def test_a_name_of_a_table_that_is_no_text_any_more_is_damage(
+    filled: Path, opened: Opener, contents: Contents
+) -> None:
+    """Python's sqlite3 cannot decode the error's message then, and raises what is no error of SQLite's."""
+    whole = (filled / FILE).read_bytes()
+    (filled / FILE).write_bytes(whole.replace(b"CREATE UNIQUE INDEX lanes", b"CREATE UNIQUE INDEX \xf2anes"))
+    found = examine(filled).faults
+    assert len(found) == 1
+    spool = opened(filled)
+    assert contents(spool) == EVERY
+    assert spool.usage().mishaps[0].saved == len(EVERY)
 
 
 def test_an_empty_file_beside_a_log_is_set_aside_with_it(torn: Path, opened: Opener) -> None:
