@@ -188,7 +188,7 @@ def test_a_name_of_a_table_that_is_no_text_any_more_is_damage(
 ) -> None:
     """Python's sqlite3 cannot decode the error's message then, and raises what is no error of SQLite's."""
     whole = (filled / FILE).read_bytes()
-    (filled / FILE).write_bytes(whole.replace(b"CREATE TABLE lanes", b"C\xd2EATE TABLE lanes"))
+    (filled / FILE).write_bytes(whole.replace(b"tablelanes", b"tablel\xe1nes"))
     found = examine(filled).faults
     assert len(found) == 1
     spool = opened(filled)
