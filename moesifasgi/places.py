@@ -59,14 +59,25 @@ def _candidates(spool_dir: str | None, environ: Mapping[str, str]) -> Iterator[P
         yield Path(temporary, f"moesif-{os.geteuid()}")
 
 
+def refuse_strangers(found: os.stat_result, *, forbidden: int = 0o022) -> None:
+    """OSError where what was found is no directory, not ours, or has one of these bits of its mode set.
+
+    Who may write to it can put files there that are taken for a worker's, and take the spool away.
+    """
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(0, "not a directory")
+    if found.st_uid != os.geteuid():
+        raise PermissionError(0, f"belongs to another user; expected one of the user id {os.geteuid()}")
+    if found.st_mode & forbidden:
+        mode = stat.S_IMODE(found.st_mode)
+        raise PermissionError(0, f"others may write to it (mode {mode:04o}); expected at most 0755")
+
+
 def _claimed(directory: Path) -> Path:
     """Ours, a real directory, and closed to others; or OSError."""
     _make(directory)
     found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(0, "not a directory")
-    if found.st_uid != os.geteuid():
-        raise PermissionError(0, "belongs to another user")
+    refuse_strangers(found, forbidden=0)
     if found.st_mode & 0o077:
         _close_to_others(directory, stat.S_IMODE(found.st_mode))
     if not os.access(directory, os.W_OK | os.X_OK):

@@ -9,6 +9,7 @@ a file without one has no owner any more.
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,18 +122,26 @@ def sweep(directory: Path) -> None:
                 found.taken()
 
 
+def _is_ours(found: os.stat_result) -> bool:
+    """A file that is still there."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink > 0
+
+
 @contextmanager
 def found_at(path: Path) -> Iterator[Found | None]:
-    """Hold this file and read it; None where its owner lives, or another one has found it."""
+    """Hold this file and read it; None where its owner lives, or another one has found it.
+
+    What is no regular file of our own user is left alone: a pipe, say, that somebody put there.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         yield None
         return
     with os.fdopen(descriptor, "rb") as file:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            content = file.read() if os.fstat(descriptor).st_nlink else None
+            content = file.read() if _is_ours(os.fstat(descriptor)) else None
         except OSError:
             content = None
         yield None if content is None else Found(path, content)

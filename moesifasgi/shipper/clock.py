@@ -5,7 +5,11 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Monotonic seconds for every wait; wall-clock seconds since the epoch only for ages on disk."""
+    """Monotonic seconds for every wait; wall-clock seconds since the epoch only for ages on disk.
+
+    ``wall`` is what is written down, since the next shipper reads it by a clock that was set right meanwhile;
+    ``cautious_wall`` is what ages are judged by.
+    """
 
     def __init__(
         self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time

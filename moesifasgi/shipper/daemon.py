@@ -255,7 +255,13 @@ class Daemon:
                 self._supervision.tell({**self.status(), **self._receiver.status()})
         if self._options.embedded:
             self._keep_the_socket()
-        adopt(self._options.directory, self._intake, alive, self._receiver.commit)
+        with contextlib.suppress(SpoolError):  # Told where events are to be stored.
+            if self._spool.look_after():
+                self._delivery.notify()
+        try:
+            adopt(self._options.directory, self._intake, alive, self._receiver.commit)
+        except OSError as error:
+            say("leftovers", "what workers left behind cannot be taken for now: %s", error)
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S
             with contextlib.suppress(SpoolError):

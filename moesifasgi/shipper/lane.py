@@ -168,7 +168,9 @@ class LaneState:
         if newest.caught_up or not newest.waiting or self.wanted(newest):
             return False
         waited_s = wall_now - newest.waiting[0].chunk.stored.appended_at
-        return waited_s > FRESH_S and len(self._stretches) < MAX_STRETCHES
+        # Below nothing: a clock was set back, so it came before that, and nobody knows how long before.
+        fresh = 0.0 <= waited_s <= FRESH_S
+        return not fresh and len(self._stretches) < MAX_STRETCHES
 
     def read_behind(self, newest_row: int) -> None:
         """From now on read behind this row too, the spool's newest."""

@@ -87,7 +87,8 @@ def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
                 max_bytes=options.terms.limits.max_bytes,
                 min_free_bytes=options.terms.limits.min_free_bytes,
                 durability=options.durability,
-                clock=clock.cautious_wall,
+                clock=clock.wall,
+                age_clock=clock.cautious_wall,
             )
         except SpoolInUse:
             if time.monotonic() >= deadline:

@@ -40,7 +40,11 @@ def document(
     reasons: list[Reason] = [*upload.pop("reasons"), *reasons_of(figures)]
     if usage.fault:
         reasons.append(Reason(f"the spool cannot be read: {usage.fault}", Advice.DISK))
-    notes = [*notes_of(figures, is_failing=bool(reasons)), *_notes_of_policies(applications)]
+    notes = [
+        *notes_of(figures, is_failing=bool(reasons)),
+        *_mishaps(usage),
+        *_notes_of_policies(applications),
+    ]
     return {
         "version": VERSION,
         "pid": os.getpid(),
@@ -87,6 +91,15 @@ def _figures(usage: Usage, patience_s: float, last_success_age_s: float | None) 
         last_success_age_s=last_success_age_s,
         patience_s=patience_s,
     )
+
+
+def _mishaps(usage: Usage) -> Iterator[str]:
+    """What happened to the spool since the start: it works again, and a restart would mend nothing."""
+    yield from map(str, usage.mishaps)
+    if usage.waiting:
+        yield f"{usage.waiting} events are still to be read of damaged files, as there is room for them"
+    if usage.damaged:
+        yield f"{usage.damaged} events were dropped: their rows in the spool were damaged"
 
 
 def _notes_of_policies(applications: Mapping[str, dict[str, Any]]) -> Iterator[Reason | str]:

@@ -39,9 +39,9 @@ ROUNDS = 64
 class SteppedClock(Clock):
     """Time that passes when it is told to. The wall clock can jump on its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, jumped_s: float = 0.0) -> None:
         self.passed_s = 0.0
-        self.jumped_s = 0.0
+        self.jumped_s = jumped_s
         super().__init__(lambda: 1_000.0 + self.passed_s, self._wall)
 
     def advance(self, seconds: float) -> None:

@@ -19,7 +19,7 @@ from moesifasgi.shipper.retry import Backoff
 from moesifasgi.shipper.serving import owned_spool
 from moesifasgi.shipper.spool import Chunk, Item, Lane, Spool
 from moesifasgi.shipper.spool.memory import MemorySpool
-from moesifasgi.shipper.spool.sqlite import open_spool
+from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool
 from moesifasgi.wire.messages import Kind
 
 DAY_S = 86_400.0
@@ -183,3 +183,51 @@ def test_a_jump_forward_ages_nothing_in_the_spool_that_a_shipper_opens_and_forge
         assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 0
         clock.passed_s += SESSION_KEPT_S + 1.0
         assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 1
+
+
+@pytest.mark.parametrize("wrong_s", [-50 * 365 * DAY_S, -31 * DAY_S, 31 * DAY_S])
+def test_a_clock_that_was_wrong_when_the_shipper_started_costs_nothing_at_the_next_start(
+    wrong_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No clock of its own at boot; or the system slept for a month, which no monotonic clock shows."""
+    options = Options(tmp_path, tmp_path / "s.sock", embedded=False)
+
+    def shipper(clock: SteppedClock) -> Desk:
+        monkeypatch.setattr("moesifasgi.shipper.serving.Clock", lambda: clock)
+        return Desk(owned_spool(options), clock, 503)
+
+    clock = SteppedClock(jumped_s=wrong_s)
+    first = shipper(clock)
+    clock.jumped_s = 0.0  # It was set right.
+    first.append()
+    first.run(1.0)
+    assert first.spool.usage().events == 1
+    first.spool.close()
+    with closing(shipper(SteppedClock()).spool) as spool:
+        second = Desk(spool, SteppedClock(), 201)
+        second.delivery.notify()
+        second.run(5.0)
+        totals = spool.totals()
+        assert (totals.delivered, totals.dropped) == (1, {})
+        # Nor is the session forgotten: its worker may still be there.
+        assert spool.forget_sessions(SESSION_KEPT_S, frozenset()) == 0
+
+
+def test_what_came_before_a_machine_knew_the_time_is_delivered_by_the_next_shipper(tmp_path: Path) -> None:
+    """It starts in 1970, as one without a clock of its own does. What came then is not 50 years old."""
+    now = [3_600.0]
+
+    def opened() -> SqliteSpool:
+        return open_spool(
+            tmp_path, max_bytes=1 << 30, min_free_bytes=0, durability="normal", clock=lambda: now[0]
+        )
+
+    with closing(opened()) as spool:
+        item = Item(Kind.EVENT, identified("", poison=False))
+        spool.append([Chunk(EVENTS, SESSION, (1,), (item,))], {SESSION: 1})
+        assert spool.peek(EVENTS, 0, 1)[0].appended_at == 3_600.0
+    now[0] = SteppedClock().wall()
+    with closing(opened()) as spool:
+        assert spool.peek(EVENTS, 0, 1)[0].appended_at == now[0]
+        now[0] += 60.0
+        assert spool.usage().oldest_age_s == 60.0

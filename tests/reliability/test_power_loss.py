@@ -138,7 +138,7 @@ def survivor(root: Path, disk: Disk) -> object:
     spool = opened(directory)
     assert time.monotonic() - began < RECOVERS_IN_S
     try:
-        assert spool.set_aside is None, "taken for damage"
+        assert not spool.usage().mishaps, "taken for damage"
         return contents(spool)
     finally:
         spool.close()

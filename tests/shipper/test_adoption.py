@@ -1,5 +1,6 @@
 """What a leaving worker left behind is stored once, whatever of it had arrived before."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,37 @@ def test_a_file_that_is_no_stream_of_a_worker_is_set_aside(tmp_path, intake, spo
     adopt_all(tmp_path, intake)
     assert stored(spool) == []
     assert [kept.suffix for kept in tmp_path.iterdir()] == [".damaged"]
+
+
+def a_pipe(path: Path, left: Path) -> None:
+    left.unlink()
+    os.mkfifo(path)
+
+
+def a_link(path: Path, left: Path) -> None:
+    left.rename(left.with_name("elsewhere"))
+    path.symlink_to(left.with_name("elsewhere"))
+
+
+def another_users(path: Path, left: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    left.rename(path)
+    os.chown(path, 65_534, 65_534)
+
+
+@pytest.mark.parametrize("plant", [a_pipe, a_link, another_users])
+def test_what_is_no_file_of_our_own_is_left_alone_and_holds_up_nothing(plant, tmp_path, intake, spool):
+    leave_behind(tmp_path, hello(), frames(2))
+    (left,) = tmp_path.iterdir()
+    planted = tmp_path / "left-00.frames"
+    plant(planted, left)
+    adopt_all(tmp_path, intake)
+    assert stored(spool) == []
+    assert planted.lstat()
+    leave_behind(tmp_path, hello(), frames(2))
+    adopt_all(tmp_path, intake)
+    assert stored(spool) == [1, 2]
 
 
 def test_a_file_is_whole_or_not_there_and_closed_to_others(tmp_path):

@@ -196,6 +196,14 @@ def behind(rows=10, **settings) -> LaneState:
     return state
 
 
+@pytest.mark.parametrize(("wall_now", "expected"), [(4.0, False), (6.0, True), (-3600.0, True)])
+def test_what_came_before_the_clock_was_set_back_is_not_taken_for_fresh(wall_now, expected):
+    state = lane_state()
+    state.news()
+    state.take([chunk(1, 1600)], now=0.0)
+    assert state.is_behind(wall_now) is expected
+
+
 def rows_of(batch) -> set[int]:
     return {entry.chunk.stored.row for entry in batch.entries}
 

@@ -136,6 +136,27 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Mishap:
+    """A spool file that could not be used any more, and what became of the items in it."""
+
+    what: str
+    """What happened to it, as one says it of the spool."""
+    file: str
+    """Under which name it is kept beside the spool; empty: it is not."""
+    saved: int
+    lost: int | None
+    """None: nobody knows."""
+    waiting: int = 0
+    """Items that were left to be read of it later, for want of room or time."""
+
+    def __str__(self) -> str:
+        lost = "nobody knows how many were" if self.lost is None else str(self.lost)
+        waiting = f", {self.waiting} will be read later" if self.waiting else ""
+        kept = f"; the damaged file is {self.file}" if self.file else ""
+        return f"the spool {self.what}: {self.saved} events of it were saved, {lost} lost{waiting}{kept}"
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """The spool at one moment. All ages in seconds, sizes in bytes."""
 
@@ -147,6 +168,12 @@ class Usage:
     dead_letters: int
     fault: str = ""
     """Why the file cannot be read now; the other numbers hold all the same."""
+    mishaps: tuple[Mishap, ...] = ()
+    """Since the start, at most the last ten."""
+    waiting: int = 0
+    """Of the events: those that are still to be read of damaged files, for want of room or time until now."""
+    damaged: int = 0
+    """Items that were dropped since the start because their row was damaged, in a file that is used on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +279,12 @@ class Spool(Protocol):
     def usage(self) -> Usage: ...
 
     def totals(self) -> Totals: ...
+
+    def look_after(self) -> bool:
+        """From time to time, on the intake thread: see to what others did to the files, and to what waits.
+
+        True: something was appended. SpoolError: appends may be refused until it succeeds.
+        """
 
     def close(self) -> None:
         """Release the file. May be called twice."""

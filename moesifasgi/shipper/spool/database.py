@@ -6,13 +6,15 @@ both go through one lock, so that SQLite never has to say "busy" inside this pro
 
 import stat
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 
-from moesifasgi.shipper.spool import Lane, SpoolError, books, salvage, schema, tables
+from moesifasgi.quiet import say
+from moesifasgi.shipper.spool import Lane, Mishap, SpoolError, books, rescue, salvage, schema, tables
 from moesifasgi.shipper.spool.ledger import Change, Ledger
 from moesifasgi.shipper.spool.link import Link, translated
 from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
@@ -23,6 +25,7 @@ _SLACK_PAGES = 2_000
 _VACUUM_PAGES = 512
 """Pages given back in one step: some milliseconds, and faster than delivery can free them."""
 _MAX_ROW = 2**62
+_KEPT_MISHAPS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Database:
     """The spool file of a directory that this process owns. Methods raise SpoolError."""
 
     def __init__(self, directory: Path, durability: Durability, clock: Callable[[], float]) -> None:
-        self._path = directory / FILE_NAME
+        self.path = directory / FILE_NAME
         self._durability = durability
         self._clock = clock
         self._writing = threading.Lock()
@@ -61,14 +64,17 @@ class Database:
         """The newest row given out; only the intake thread gives them out."""
         self.generation = 0
         """Goes up each time that the file is replaced."""
-        self.set_aside: Path | None = None
-        self.salvaged = 0
+        self.mishaps: deque[Mishap] = deque(maxlen=_KEPT_MISHAPS)
+        """Since the start."""
+        self._files: rescue.Files = ()
+        self._astray = ""
 
     def open(self) -> None:
         """Open the file, made or salvaged if need be. SpoolError: it cannot be, or is a newer version's."""
         with translated(at_start=True):
-            _refuse_what_is_no_file(self._path)
-            if not self._path.exists():
+            _refuse_what_is_no_file(self.path)
+            rescue.forget_unfinished(self.path)
+            if rescue.is_complete(self.path) or not self.path.exists():
                 self._replace()
         try:
             self._attach()
@@ -100,6 +106,44 @@ class Database:
             self._attach()
             self.generation += 1
 
+    def look_after(self, own: Callable[[], None]) -> None:
+        """Notice that somebody took the files away, and put all that is in them into new ones.
+
+        ``own`` makes sure that the directory is still this process's. SpoolError: one of the two fails. Until
+        it does not, nothing is stored; what is there can be delivered.
+        """
+        if self._closed:
+            return
+        try:
+            own()
+            with translated():
+                # Without a lock, so that a long read does not hold up the intake.
+                if rescue.files_of(self.path) != self._files:
+                    self._rescue()
+        except SpoolDamaged:
+            raise
+        except SpoolError as error:
+            self._astray = f"the spool's files were taken away, and cannot be written anew: {error}"
+            raise
+        self._astray = ""
+
+    def _rescue(self) -> None:
+        with self.intake.lock, self.delivery.lock, self._writing:
+            if self._closed or rescue.files_of(self.path) == self._files:
+                return
+            if self.intake.connection is None:
+                raise SpoolDamaged("the spool is not open")
+            rescue.copy(self.intake.connection, self.path)
+            self._detach()
+            self._replace()
+            self._attach()
+            self.generation += 1
+
+    def refuse_if_astray(self) -> None:
+        """Raises SpoolError while what is stored would go to files that nobody finds again."""
+        if self._astray:
+            raise SpoolError(self._astray)
+
     @contextmanager
     def transaction(self, link: Link) -> Iterator[Transaction]:
         """A transaction, the books included: all of the block is stored, or nothing of it."""
@@ -128,17 +172,30 @@ class Database:
                 connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     def _replace(self) -> None:
-        found, self.salvaged = salvage.replace(self._path, self._clock())
-        self.set_aside = found or self.set_aside
+        """A sound file under the spool's name, with what there is to put into it."""
+        if rescue.is_complete(self.path):
+            kept = rescue.finish(self.path, self._clock())
+            self._note(Mishap("was taken away", kept.name if kept else "", rescue.events_in(self.path), 0))
+            return
+        done = salvage.replace(self.path, self._clock())
+        if done.file:
+            self._note(Mishap("was damaged", done.file.name, done.saved, done.lost, done.waiting))
+        elif self.ledger.events:
+            self._note(Mishap("was taken away and damaged", "", 0, self.ledger.events))
+
+    def _note(self, mishap: Mishap) -> None:
+        self.mishaps.append(mishap)
+        say("mishap", "%s", mishap)
 
     def _attach(self) -> None:
         with translated(at_start=True):
-            schema.check_version(self._path)
-            self.intake.connection = schema.connect(self._path, self._durability)
+            schema.check_version(self.path)
+            self.intake.connection = schema.connect(self.path, self._durability)
             schema.add_tables(self.intake.connection)
-            self.delivery.connection = schema.connect(self._path, self._durability)
+            self.delivery.connection = schema.connect(self.path, self._durability)
             self.ledger, self.numbers = books.load(self.intake.connection)
             newest = tables.newest_row(self.intake.connection)
+            self._files = rescue.files_of(self.path)
         if newest > _MAX_ROW:
             raise SpoolDamaged("a row has an impossible number")
         self.last_row = max(newest, self.last_row)

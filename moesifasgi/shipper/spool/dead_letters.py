@@ -8,6 +8,7 @@ from moesifasgi.shipper.compression import compress, decompress
 from moesifasgi.shipper.spool import DeadLetter, KeptDeadLetter, Lane, LetterKey
 from moesifasgi.shipper.spool.ledger import DEAD_LETTER_BYTES, DEAD_LETTERS, Change, Ledger
 from moesifasgi.shipper.spool.rows import seal
+from moesifasgi.shipper.spool.seals import DEAD_LETTERS as DEAD_LETTER_SEALS
 from moesifasgi.wire.frame import MAX_FRAME_BYTES
 
 MAX_DEAD_LETTERS = 10_000
@@ -96,10 +97,8 @@ def _count(change: Change, letters: int, size: int) -> None:
 
 
 def _intact(rows: sqlite3.Cursor) -> Iterator[KeptDeadLetter]:
-    for number, session, sequence, application_id, stream, kind, code, reason, *rest in rows:
-        refused_at, sealed, payload = rest
-        text = (str(application_id), str(stream), kind, str(code), str(reason))
-        if isinstance(payload, bytes) and seal(payload, session, sequence, *text) == sealed:
-            content = decompress(payload, MAX_FRAME_BYTES)
-            letter = DeadLetter(session, sequence, kind, content, *text[3:])
-            yield KeptDeadLetter(letter, Lane(*text[:2]), refused_at, number)
+    for row in filter(DEAD_LETTER_SEALS.vouched, rows):
+        number, session, sequence, application_id, stream, kind, code, reason, refused_at, _, payload = row
+        content = decompress(payload, MAX_FRAME_BYTES)
+        letter = DeadLetter(session, sequence, kind, content, code, reason)
+        yield KeptDeadLetter(letter, Lane(application_id, stream), refused_at, number)

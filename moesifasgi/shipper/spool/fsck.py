@@ -14,9 +14,19 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moesifasgi.shipper.spool import Lane, SpoolError, books, dead_letters, salvage, schema, tables
+from moesifasgi.shipper.spool import (
+    Lane,
+    SpoolError,
+    aside,
+    books,
+    dead_letters,
+    salvage,
+    schema,
+    seals,
+    tables,
+)
 from moesifasgi.shipper.spool.database import FILE_NAME
-from moesifasgi.shipper.spool.ledger import DEAD_LETTERS, Ledger
+from moesifasgi.shipper.spool.ledger import DEAD_LETTERS, WAITING, Ledger
 from moesifasgi.shipper.spool.link import translated
 from moesifasgi.shipper.spool.owner import OwnerLock
 from moesifasgi.shipper.spool.rows import DamagedRow, from_row
@@ -47,9 +57,9 @@ class Findings:
 def rows_of(directory: Path) -> int:
     """How many rows there are to examine; 0 where nothing can be read."""
     try:
-        with closing(schema.connect_to_read(existing(directory))) as connection:
+        with translated(), closing(schema.connect_to_read(existing(directory))) as connection:
             (rows,) = connection.execute("SELECT count(*) FROM chunks").fetchone()
-    except (sqlite3.Error, SpoolError):
+    except SpoolError:
         return 0
     return int(rows)
 
@@ -79,9 +89,10 @@ def repair(directory: Path) -> tuple[Path | None, int]:
     lock = OwnerLock(directory)
     try:
         with translated():
-            return salvage.replace(path, time.time(), REPAIR_S)
+            done = salvage.replace(path, time.time(), REPAIR_S)
     finally:
         lock.release()
+    return done.file, done.saved
 
 
 def existing(directory: Path) -> Path:
@@ -90,7 +101,8 @@ def existing(directory: Path) -> Path:
     try:
         mode = path.lstat().st_mode
     except OSError as error:
-        raise SpoolError(f"no spool in {directory}: {error.strerror}") from error
+        beside = "".join(f"; beside it: {file.name}" for file in aside.all_beside(path))
+        raise SpoolError(f"no spool in {directory}: {error.strerror}{beside}") from error
     if not stat.S_ISREG(mode):
         raise SpoolError(f"expected a file at {path}")
     return path
@@ -103,7 +115,8 @@ def surroundings(directory: Path) -> Iterator[str]:
         mode = stat.S_IMODE(looked_at.stat().st_mode)
         if mode & ~right:
             yield f"{looked_at} has mode {mode:04o}, so others can reach it; expected {right:04o}"
-    yield from (f"a damaged file was set aside: {file}" for file in salvage.set_aside_files(path))
+    yield from (f"a damaged file was set aside: {file}" for file in aside.set_aside_files(path))
+    yield from (f"begun by a shipper and not finished: {file}" for file in aside.unfinished_files(path))
 
 
 def _examine(connection: sqlite3.Connection, found: Findings, progress: Progress) -> None:
@@ -115,8 +128,10 @@ def _examine(connection: sqlite3.Connection, found: Findings, progress: Progress
     ledger, _ = books.load(connection)
     found.faults += list(_differences(ledger, held))
     found.dead_letters = _examine_dead_letters(connection, ledger, found)
-    found.faults += _some("session {} does not match its seal", tables.unsealed_sessions(connection))
-    found.faults += _some("the policy of …{} does not match its seal", tables.unsealed_policies(connection))
+    for table in seals.SEALED:
+        found.faults += _some("{} does not match its seal", seals.unsealed(connection, table))
+    if waiting := ledger.counters[WAITING]:
+        found.notes.append(f"{waiting} events are still to be read of damaged files: a shipper does it")
 
 
 def _examine_rows(

@@ -18,6 +18,8 @@ DEAD_LETTERS, DEAD_LETTER_BYTES = "dead_letters", "dead_letter_bytes"
 person retries or discards one."""
 DISCARDED = "discarded"
 """The reason under which a dead letter is dropped that nobody wants any more."""
+WAITING = "waiting"
+"""Items that are still to be read of damaged files: taken, and neither in a lane nor gone. Goes down too."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,8 @@ class Ledger:
         """Items taken whose fate is not on the books: 0 unless the file is damaged."""
         counters = self.counters
         dropped = sum(count for name, count in counters.items() if name.startswith(DROPPED))
-        return counters[TAKEN] - counters[DELIVERED] - counters[DEAD_LETTERED] - dropped - self.events
+        held = self.events + counters[WAITING]
+        return counters[TAKEN] - counters[DELIVERED] - counters[DEAD_LETTERED] - dropped - held
 
     def is_sound(self, max_bytes: int) -> bool:
         """False where only damage explains the books. ``max_bytes``: as much as the file can hold."""

@@ -25,6 +25,9 @@ def translated(*, at_start: bool = False) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", -1) & 0xFF
         kind = SpoolDamaged if code in damage else SpoolError
         raise kind(f"the spool failed: {error}") from error
+    except UnicodeDecodeError as error:
+        # sqlite3 could not even decode the message, which quotes the name of a table.
+        raise SpoolDamaged("the spool failed: its tables have no names any more") from error
     except OSError as error:
         raise SpoolError(f"the spool failed: {error.strerror}") from error
 

@@ -39,6 +39,7 @@ from moesifasgi.shipper.spool.ledger import (
 )
 from moesifasgi.shipper.spool.room import Room
 from moesifasgi.shipper.spool.rows import ChunkRow, chunk_of, from_row, to_row
+from moesifasgi.shipper.spool.told import tell_expired
 from moesifasgi.wire.application import Application
 
 
@@ -155,6 +156,7 @@ class MemorySpool:
         return chunks
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
+        tell_expired(settlements)
         now, change = self._clock(), Change()
         with self._open():
             found = {one.row: one for one in settlements if one.row in self._rows}
@@ -234,6 +236,10 @@ class MemorySpool:
             change.drop(DISCARDED, removed)
             self._ledger.post(change)
         return removed
+
+    def look_after(self) -> bool:
+        """There are no files."""
+        return False
 
     def close(self) -> None:
         self._closed = True

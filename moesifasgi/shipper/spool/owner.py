@@ -1,9 +1,11 @@
-"""One spool, one owner: an advisory lock on a file beside the spool, held for the owner's life.
+"""One spool, one owner: advisory locks on its directory and on a file in it, held for the owner's life.
 
-The kernel lets go of it when the process ends, however it ends, and nothing that the owner executes inherits
-it. The file's content (the owner's pid) is only for the message to who comes second.
+The kernel lets go of them when the process ends, however it ends, and nothing that the owner executes
+inherits them. The file's content (the owner's pid) is for the message to who comes second. The file can be
+deleted by whoever cleans up; the directory cannot, as long as there is a spool in it.
 """
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
@@ -12,38 +14,90 @@ from pathlib import Path
 from moesifasgi.shipper.spool import SpoolError, SpoolInUse
 
 LOCK_NAME = "spool.lock"
+_NOBODY = -1
 
 
 class OwnerLock:
-    """The lock, taken. ``release`` may be called twice."""
+    """The locks, taken. ``release`` may be called twice."""
 
-    __slots__ = ("_descriptor",)
+    __slots__ = ("_directory", "_file", "_room")
 
     def __init__(self, directory: Path) -> None:
-        """Raises SpoolInUse if another object, here or in another process, holds it."""
+        """Raises SpoolInUse if another object, here or in another process, holds one of them."""
+        self._directory = directory
+        self._file = self._room = _NOBODY
         try:
-            self._descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise SpoolError(f"cannot open {directory / LOCK_NAME}: {error.strerror}") from error
-        try:
-            self._take(directory)
+            self.renew()
         except BaseException:
             self.release()
             raise
 
-    def _take(self, directory: Path) -> None:
+    @property
+    def holds(self) -> bool:
+        """What is locked is what a name finds now."""
+        return _is_there(self._room, self._directory) and _is_there(self._file, self._directory / LOCK_NAME)
+
+    def renew(self) -> None:
+        """Take what is not held, or not any more because something else is in its place now.
+
+        Raises SpoolInUse where somebody else was quicker.
+        """
+        self._room = self._held(self._room, self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        file = self._held(self._file, self._directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        if file != self._file:
+            self._file = file
+            with suppress(OSError):  # A full disk costs the pid in a message, not the start.
+                os.ftruncate(file, 0)
+                os.pwrite(file, b"%d\n" % os.getpid(), 0)
+
+    def _held(self, held: int, place: Path, flags: int) -> int:
+        """A descriptor of what is in that place now, locked."""
+        if _is_there(held, place):
+            return held
+        descriptor = self._locked(place, flags)
+        if held != _NOBODY:
+            os.close(held)
+        return descriptor
+
+    def _locked(self, place: Path, flags: int) -> int:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = os.open(place, flags, 0o600)
+        except OSError as error:
+            raise SpoolError(f"cannot open {place}: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(self._descriptor, 20, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
             raise SpoolInUse(
-                f"the spool in {directory} is in use by process {holder or 'unknown'}"
+                f"the spool in {self._directory} is in use by process {self._holder()}"
             ) from error
-        with suppress(OSError):  # A full disk costs the pid in a message, not the start.
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+        except OSError as error:
+            # Some network file systems lock no directories; then the file has to do.
+            if not flags & os.O_DIRECTORY or error.errno not in (errno.EBADF, errno.ENOTSUP, errno.EINVAL):
+                os.close(descriptor)
+                raise SpoolError(f"cannot lock {place}: {error.strerror}") from error
+        return descriptor
+
+    def _holder(self) -> str:
+        with suppress(OSError):
+            descriptor = os.open(self._directory / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                return os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            finally:
+                os.close(descriptor)
+        return "unknown"
 
     def release(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        for descriptor in (self._file, self._room):
+            if descriptor != _NOBODY:
+                os.close(descriptor)
+        self._file = self._room = _NOBODY
+
+
+def _is_there(held: int, place: Path) -> bool:
+    try:
+        return held != _NOBODY and os.path.samestat(os.fstat(held), place.stat())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SpoolError(f"cannot look at {place}: {error.strerror}") from error

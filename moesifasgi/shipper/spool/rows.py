@@ -40,6 +40,11 @@ def seal(body: bytes, *facts: object) -> int:
     return zlib.crc32(msgpack.packb(facts), zlib.crc32(body))
 
 
+def is_sealed(sealed: object, body: object, *facts: object) -> bool:
+    """True if body and facts are what was sealed. A damaged file may have anything in their place."""
+    return isinstance(body, bytes) and seal(body, *facts) == sealed
+
+
 def pack_sequences(sequences: Sequence[int]) -> bytes:
     """Ascending sequences as runs: first, how many, first, how many … A chunk is nearly always one run."""
     runs: list[int] = []
@@ -83,7 +88,7 @@ def to_row(chunk: Chunk, row: int, now: float) -> ChunkRow:
 def is_intact(row: ChunkRow) -> bool:
     """True if body and facts are what was written."""
     facts = (row.row, *row.lane, row.session, row.appended_at, row.events, row.unpacked_bytes, row.sequences)
-    return isinstance(row.body, bytes) and seal(row.body, *facts) == row.seal
+    return is_sealed(row.seal, row.body, *facts)
 
 
 def chunk_of(kept: KeptDeadLetter) -> Chunk:

@@ -5,134 +5,147 @@ and takes the spool's name only when it is complete. A row is copied only if its
 point in between, the next start finds no spool but the unfinished file, and begins again from the newest
 file that was set aside.
 
+Where there is no room for a second spool, or no time to read all of the first, the new file begins without
+the rows that are left, and remembers where it has to read on (``refill``).
+
 The first page of every spool holds the tables' definitions, and numbers that reading can do without. A
 flipped bit there would cost everything, so it is replaced by the new file's; the damaged page is kept beside.
 """
 
-import itertools
 import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from moesifasgi.shipper.spool import Lane, books, dead_letters, schema, tables
-from moesifasgi.shipper.spool.ledger import Change, Ledger
-from moesifasgi.shipper.spool.rows import ChunkRow, is_intact
+from moesifasgi.shipper.spool import aside, books, dead_letters, refill, schema, seals, tables
+from moesifasgi.shipper.spool.ledger import TAKEN, WAITING, Change, Ledger
+from moesifasgi.shipper.spool.refill import Refill
+from moesifasgi.shipper.spool.wreck import IntactRows, connect_to_damaged
 
 SALVAGE_S = 20.0
 """Longest time for reading a damaged file: a spool of 1 GiB takes about half of it."""
-MAX_FAILURES = 1_000
-"""Rows in a row that cannot be read, after which there is nothing more to expect."""
-KEPT_FILES = 3
-"""Damaged files that are kept; older ones are deleted, for they may be as large as the spool."""
-_FIRST_PAGE = "-page1"
-_COMPANIONS = ("", "-wal", "-shm", _FIRST_PAGE)
+_LESS_AND_LESS: tuple[tuple[bool, tuple[seals.Sealed, ...]], ...] = (
+    (True, seals.SEALED),
+    (False, seals.SEALED),
+    (False, seals.SMALL),
+)
+"""What is copied, until there is room for it: whether all rows, and which tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What became of a damaged file. The counts are of items."""
+
+    file: Path | None = None
+    """Where it is now; None: there was none."""
+    saved: int = 0
+    lost: int | None = 0
+    """None: not even the counters could be read."""
+    waiting: int = 0
+    """Still to be read of it."""
 
 
 def unfinished(path: Path) -> Path:
     """Where the successor of a spool file is built."""
-    return path.with_name(f"{path.name}.new")
+    return path.with_name(f"{path.name}.{aside.NEW}")
 
 
-def replace(path: Path, now: float, limit_s: float = SALVAGE_S) -> tuple[Path | None, int]:
+def replace(path: Path, now: float, limit_s: float = SALVAGE_S) -> Salvage:
     """Put a sound file in the place of ``path``, damaged or not there at all.
 
-    What cannot be read within ``limit_s`` stays in the damaged file alone.
-    Returns where the damaged file is now (None: there was none) and how many items were saved from it.
+    What cannot be read within ``limit_s``, or finds no room, is read on from the damaged file later.
     Raises OSError or sqlite3.Error where the directory cannot be written; the damaged file is then kept.
     """
     new = unfinished(path)
     interrupted = new.exists() and not path.exists()
     _begin_anew(new)
-    old = max(set_aside_files(path), default=None) if interrupted else None
-    old = _set_aside(path, old or _free_name(path, now))
-    salvaged = 0
-    if old and old.stat().st_size:
-        _mend_first_page(old, new)
-        salvaged = _copy(old, new, time.monotonic() + limit_s)
+    old = next(reversed(aside.set_aside_files(path)), None) if interrupted else None
+    old = old or aside.free_name(path, now)
+    aside.move(path, old)
+    salvage = Salvage()
+    if old.exists():
+        salvage = _salvaged(old, new, time.monotonic() + limit_s)
+    needed = _needed(new)
     new.rename(path)
-    _sync_directory(path.parent)
-    for surplus in sorted(set_aside_files(path))[:-KEPT_FILES]:
-        _remove(surplus)
-    return old, salvaged
-
-
-def _free_name(path: Path, now: float) -> Path:
-    stem = f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
-    names = (path.with_name(f"{stem}-{count}" if count else stem) for count in itertools.count())
-    return next(name for name in names if not name.exists())
-
-
-def _set_aside(path: Path, target: Path) -> Path | None:
-    """Move the file and its log; the file goes first, for without it the log is never taken for another's."""
-    for companion in _COMPANIONS:
-        with suppress(FileNotFoundError):
-            Path(f"{path}{companion}").rename(f"{target}{companion}")
-    return target if target.exists() else None
-
-
-def set_aside_files(path: Path) -> list[Path]:
-    """The damaged files that are kept beside a spool."""
-    found = path.parent.glob(f"{path.name}.damaged-*")
-    return [file for file in found if not file.name.endswith(_COMPANIONS[1:])]
-
-
-def _remove(path: Path) -> None:
-    for companion in _COMPANIONS:
-        Path(f"{path}{companion}").unlink(missing_ok=True)
+    aside.sync_directory(path.parent)
+    aside.remove_surplus(path, needed)
+    return salvage
 
 
 def _begin_anew(new: Path) -> None:
     """An empty successor. Once there, the file never goes away in between: it says that one was begun."""
     with suppress(FileNotFoundError):
         os.truncate(new, 0)
-    for companion in _COMPANIONS[1:]:
+    for companion in aside.COMPANIONS[1:]:
         Path(f"{new}{companion}").unlink(missing_ok=True)
     schema.create(new)
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _needed(new: Path) -> set[str]:
+    """The damaged files that are still to be read."""
+    # One that may write: the other kind leaves an empty log behind.
+    with closing(schema.connect(new, "full")) as connection:
+        return {str(row[0]) for row in seals.rows_of(connection, seals.REFILLS)}
+
+
+def _salvaged(old: Path, new: Path, deadline: float) -> Salvage:
+    if not old.stat().st_size:
+        return Salvage(old, lost=None)
+    _mend_first_page(old, new)
+    for rows, kept in _LESS_AND_LESS[:-1]:
+        try:
+            return _copy(old, new, deadline, kept, rows=rows)
+        except sqlite3.Error as error:
+            if not _is_full(error):
+                raise
+        _begin_anew(new)
+    rows, kept = _LESS_AND_LESS[-1]
+    return _copy(old, new, deadline, kept, rows=rows)
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
 def _mend_first_page(old: Path, new: Path) -> None:
-    kept = Path(f"{old}{_FIRST_PAGE}")
+    kept = Path(f"{old}{aside.FIRST_PAGE}")
     template = bytearray(new.read_bytes()[: schema.PAGE_BYTES])
     # Two counters that differ make SQLite believe the file's size instead of the page count beside them.
     template[92:96] = b"\0" * 4
     with old.open("r+b") as file:
         if not kept.exists():
-            kept.touch(0o600)
-            kept.write_bytes(file.read(schema.PAGE_BYTES))
+            page = file.read(schema.PAGE_BYTES)
+            descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "wb") as copy:
+                copy.write(page)
         file.seek(0)
         file.write(template)
 
 
-def _copy(old: Path, new: Path, deadline: float) -> int:
-    """Copy what can be read until then, in one transaction; returns how many items."""
-    with closing(schema.connect_to_read(old)) as source, closing(schema.connect(new, "full")) as target:
-        # Tables that the file no longer has must not keep SQLite from reading the others.
-        source.execute("PRAGMA writable_schema = ON")
+def _copy(old: Path, new: Path, deadline: float, kept: Sequence[seals.Sealed], *, rows: bool) -> Salvage:
+    """Copy what can be read until then, in one transaction."""
+    with closing(connect_to_damaged(old)) as source, closing(schema.connect(new, "full")) as target:
+        # Not by way of a log, which would need the same room once more.
+        target.execute("PRAGMA journal_mode = MEMORY")
         target.execute("BEGIN IMMEDIATE")
-        ledger = Ledger()
-        ledger.post(_copy_chunks(source, target, deadline))
-        for table in ("sessions", "applications", "policies", "dead_letters"):
-            _copy_table(source, target, table, deadline)
-        _copy_counters(source, target, ledger)
+        ledger, reader = Ledger(), IntactRows(source, 0, deadline)
+        if rows:
+            ledger.post(_copy_chunks(reader, target))
+        for table in kept:
+            _copy_table(source, target, table)
+        salvage = _copy_counters(source, target, ledger, old, reader)
         target.execute("COMMIT")
-        return ledger.events
+        target.execute("PRAGMA journal_mode = WAL")
+        return salvage
 
 
-def _copy_chunks(source: sqlite3.Connection, target: sqlite3.Connection, deadline: float) -> Change:
+def _copy_chunks(reader: IntactRows, target: sqlite3.Connection) -> Change:
     held, numbers = Change(), books.LaneNumbers({})
-    for row in _intact_rows(source, deadline):
+    for row in reader:
         number = numbers.number(row.lane)
         if number is None:
             number = numbers.next_number()
@@ -144,52 +157,39 @@ def _copy_chunks(source: sqlite3.Connection, target: sqlite3.Connection, deadlin
     return held
 
 
-def _intact_rows(source: sqlite3.Connection, deadline: float) -> Iterator[ChunkRow]:
-    """Every row that can be read and whose seal holds, once, in order."""
-    names: dict[int, set[Lane]] = {}
-    with suppress(sqlite3.Error):
-        names = books.lane_names(source)
-    after = failures = 0
-    while failures < MAX_FAILURES and time.monotonic() < deadline:
-        try:
-            for candidates in tables.scan_chunks(source, names, after):
-                row = next(filter(is_intact, candidates), None)
-                if row and row.row > after:
-                    after, failures = row.row, 0
-                    yield row
-                if time.monotonic() > deadline:
-                    break
-            return
-        except sqlite3.Error:
-            failures += 1
-            after = _row_to_skip(source, names, after)
-
-
-def _row_to_skip(source: sqlite3.Connection, lane_numbers: Iterable[int], after: int) -> int:
-    try:
-        return tables.next_row(source, lane_numbers, after) or after + 1
-    except sqlite3.Error:
-        return after + 1
-
-
-def _copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: str, deadline: float) -> None:
-    """A table as it is: whoever reads it later checks the seals."""
-    for row in _readable(source, f"SELECT * FROM {table}"):
+def _copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: seals.Sealed) -> None:
+    """What its seal vouches for."""
+    for row in filter(table.vouched, _readable(seals.rows_of(source, table))):
         marks = ", ".join("?" * len(row))
-        target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-        if time.monotonic() > deadline:
-            break
+        target.execute(f"INSERT OR IGNORE INTO {table.name} VALUES ({marks})", row)
 
 
-def _readable(source: sqlite3.Connection, query: str) -> Iterator[tuple[object, ...]]:
+def _readable(rows: Iterator[seals.Row]) -> Iterator[seals.Row]:
     with suppress(sqlite3.Error):
-        yield from source.execute(query)
+        yield from rows
 
 
-def _copy_counters(source: sqlite3.Connection, target: sqlite3.Connection, ledger: Ledger) -> None:
+def _copy_counters(
+    source: sqlite3.Connection, target: sqlite3.Connection, ledger: Ledger, old: Path, reader: IntactRows
+) -> Salvage:
     """The counters, made to agree with what was saved."""
-    rows = _readable(source, "SELECT name, value FROM counters")
-    counters = {str(name): value for name, value in rows if isinstance(value, int) and value > 0}
-    ledger.post(Change(counters=Counter(counters | dead_letters.recount(target))))
+    found = {str(name): value for name, value in _readable(_counters(source)) if _is_count(value)}
+    kept = {**dead_letters.recount(target), WAITING: refill.waiting(target)}
+    saved = ledger.events
+    ledger.post(Change(counters=Counter(found | kept)))
+    missing, waits = max(0, ledger.missing()), 0
+    if not reader.exhausted:
+        refill.write(target, Refill(old.name, reader.after, missing))
+        ledger.post(Change(counters=Counter({WAITING: missing})))
+        missing, waits = 0, missing
     ledger.post(ledger.balance())
     books.write(target, books.LaneNumbers({}), Change(counters=ledger.counters))
+    return Salvage(old, saved, missing if TAKEN in found else None, waits)
+
+
+def _counters(source: sqlite3.Connection) -> Iterator[seals.Row]:
+    yield from source.execute("SELECT name, value FROM counters")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value > 0

@@ -8,6 +8,7 @@
     applications  settings of each application, so that a backlog can be delivered after a restart
     dead_letters  what the collector refused for good, oldest first
     policies      what the dashboard decided for each application; files of before have it added
+    refills       damaged files that are still to be read, and from where on; added likewise
 
 The version is written twice, in ``user_version`` and in ``application_id``, so that a flipped bit is not
 taken for a newer version's file, which is refused and left alone.
@@ -58,6 +59,9 @@ CREATE UNIQUE INDEX dead_letters_by_item ON dead_letters (session, sequence);
 _ADDED_TABLES = """
 CREATE TABLE IF NOT EXISTS policies (
     application_id TEXT PRIMARY KEY, policy BLOB NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refills (
+    file TEXT PRIMARY KEY, after INTEGER NOT NULL, events INTEGER NOT NULL, seal INTEGER NOT NULL
+    ) WITHOUT ROWID;
 """
 """What version 1 did not have from the beginning; one that knows nothing of it leaves it alone."""
 
@@ -71,7 +75,7 @@ def create(path: Path) -> None:
 
     Raises sqlite3.Error, OSError.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+    touch(path)
     connection = _raw_connection(path)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -83,6 +87,11 @@ def create(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
+
+
+def touch(path: Path) -> None:
+    """A file that only its owner can read, if there is none."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
 
 
 def check_version(path: Path) -> None:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Concatenate, ParamSpec, TypeVar
 
+from moesifasgi.places import refuse_strangers
 from moesifasgi.shipper.spool import (
     ANY_SIZE,
     LAST_ROW,
@@ -31,19 +33,25 @@ from moesifasgi.shipper.spool.ledger import (
     DEAD_LETTERED,
     DEAD_LETTERS,
     DISCARDED,
+    DROPPED,
     DUPLICATES,
     GAPS,
     TAKEN,
+    WAITING,
     Change,
 )
 from moesifasgi.shipper.spool.owner import OwnerLock
+from moesifasgi.shipper.spool.refilling import Refilling
 from moesifasgi.shipper.spool.room import DiskGauge, Room
 from moesifasgi.shipper.spool.rows import ChunkRow, DamagedRow, chunk_of, from_row, to_row
 from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
+from moesifasgi.shipper.spool.told import tell_damaged, tell_expired
 from moesifasgi.wire.application import Application
 
 P = ParamSpec("P")
 R = TypeVar("R")
+CLOCK_NOT_SET = 1_577_836_800.0
+"""2020-01-01. There were no spools then: a machine without a clock of its own was not told the time yet."""
 
 
 def open_spool(
@@ -53,18 +61,18 @@ def open_spool(
     min_free_bytes: int,
     durability: Durability,
     clock: Callable[[], float] = time.time,
+    age_clock: Callable[[], float] | None = None,
     max_dead_letters: int = MAX_DEAD_LETTERS,
 ) -> "SqliteSpool":
     """Own and open the spool of a directory, made if need be.
 
     ``max_bytes`` bounds the compressed bodies, ``min_free_bytes`` is what the file system keeps. ``full``
     durability means that what ``append`` took is on the disk; ``normal`` that it survives any process.
+    ``clock`` says when something came, ``age_clock`` what time it is to judge ages by: what a clock that is
+    too cautious writes down looks too old to the next one.
     Raises SpoolInUse, and SpoolError for a file of a newer version or a directory that cannot be used.
     """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpoolError(f"cannot make {directory}: {error.strerror}") from error
+    _make(directory)
     lock = OwnerLock(directory)
     database = Database(directory, durability, clock)
     try:
@@ -73,7 +81,22 @@ def open_spool(
         lock.release()
         raise
     letters = Bound(max_dead_letters, _dead_letter_bytes(max_bytes))
-    return SqliteSpool(lock, database, Room(max_bytes), DiskGauge(directory), min_free_bytes, letters, clock)
+    disk = DiskGauge(directory)
+    return SqliteSpool(
+        lock, database, Room(max_bytes), disk, min_free_bytes, letters, clock, age_clock or clock
+    )
+
+
+def _make(directory: Path) -> None:
+    """The directory, if there is none yet. SpoolError: it cannot be made, or others may write to it."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpoolError(f"cannot make {directory}: {error.strerror}") from error
+    try:
+        refuse_strangers(directory.stat())
+    except OSError as error:
+        raise SpoolError(f"cannot use {directory}: {error.strerror}") from error
 
 
 def _dead_letter_bytes(max_bytes: int) -> int:
@@ -109,6 +132,7 @@ class SqliteSpool:
         min_free_bytes: int,
         dead_letter_bound: Bound,
         clock: Callable[[], float],
+        age_clock: Callable[[], float],
     ) -> None:
         self.database = database
         self._lock = lock
@@ -117,26 +141,21 @@ class SqliteSpool:
         self._min_free_bytes = min_free_bytes
         self._dead_letter_bound = dead_letter_bound
         self._clock = clock
+        self._age_clock = age_clock
+        self._opened_at = age_clock()
+        self._damaged = 0
+        self._refilling = Refilling(database, self._refusal, self._store)
         for application in self.applications():
             # Those too that hold nothing now: what they are owed must not be taken before they come back.
             room.serve(application.application_id)
         for lane in database.ledger.lanes_with_events():
             room.serve(lane.application_id)
 
-    @property
-    def set_aside(self) -> Path | None:
-        """Where the last damaged file is; None: none was damaged since the start."""
-        return self.database.set_aside
-
-    @property
-    def salvaged(self) -> int:
-        """How many items were saved from it."""
-        return self.database.salvaged
-
     @mended
     def append(
         self, chunks: Sequence[Chunk], sessions: Mapping[bytes, int], *, duplicates: int = 0, gaps: int = 0
     ) -> int:
+        self.database.refuse_if_astray()
         now = self._clock()
         # Compressed before anything is locked.
         rows = [to_row(chunk, row, now) for row, chunk in enumerate(chunks, self.database.last_row + 1)]
@@ -150,8 +169,7 @@ class SqliteSpool:
     def _take(self, running: Transaction, row: ChunkRow) -> int:
         """Store a row, or count its items as dropped; returns how many were."""
         running.change.counters[TAKEN] += row.events
-        size = len(row.body)
-        refusal = self._refusal(running.change, row.lane, size, row.appended_at)
+        refusal = self._refusal(running.change, row)
         if refusal is not None:
             running.change.drop(refusal, row.events)
             return row.events
@@ -164,10 +182,20 @@ class SqliteSpool:
         running.change.hold(row.lane, row.events, size)
         self._disk.spend(size)
 
-    def _refusal(self, change: Change, lane: Lane, size: int, now: float) -> str | None:
-        spare_bytes = self._disk.free_bytes(now) - self._min_free_bytes
-        ledger = self.database.ledger
-        return self._room.refusal(ledger, change, lane.application_id, size, spare_bytes)
+    def _refusal(self, change: Change, row: ChunkRow) -> str | None:
+        spare_bytes = self._disk.free_bytes(self._clock()) - self._min_free_bytes
+        ledger, application_id = self.database.ledger, row.lane.application_id
+        return self._room.refusal(ledger, change, application_id, len(row.body), spare_bytes)
+
+    @mended
+    def look_after(self) -> bool:
+        self.database.look_after(self._own)
+        return self._refilling.step()
+
+    def _own(self) -> None:
+        if not self._lock.holds:
+            _make(self.database.path.parent)
+            self._lock.renew()
 
     @mended
     def last_sequence(self, session: bytes) -> int | None:
@@ -182,7 +210,7 @@ class SqliteSpool:
     @mended
     def forget_sessions(self, older_than_s: float, keep: frozenset[bytes]) -> int:
         with self.database.transaction(self.database.delivery) as running:
-            old = tables.sessions_before(running.connection, self._clock() - older_than_s)
+            old = tables.sessions_before(running.connection, self._age_clock() - older_than_s)
             old = [session for session in old if session not in keep]
             tables.delete_sessions(running.connection, old)
         return len(old)
@@ -227,12 +255,30 @@ class SqliteSpool:
     ) -> list[StoredChunk]:
         while True:
             rows = self._read(lane, after, max_items, upto, max_bytes)
-            sound, damaged = _sorted_out(rows)
+            sound, damaged = self._sorted_out(rows)
             if damaged:
                 self._drop_damaged(damaged)
             if sound or not rows:
                 return sound
             after = rows[-1].row
+
+    def _sorted_out(self, rows: Iterable[ChunkRow]) -> tuple[list[StoredChunk], list[int]]:
+        """Chunks of the sound rows, numbers of the damaged ones."""
+        sound: list[StoredChunk] = []
+        damaged: list[int] = []
+        for row in rows:
+            try:
+                chunk = from_row(row)
+            except DamagedRow:
+                damaged.append(row.row)
+                continue
+            dated = self._dated(chunk.appended_at)
+            sound.append(chunk if dated == chunk.appended_at else replace(chunk, appended_at=dated))
+        return sound, damaged
+
+    def _dated(self, appended_at: float) -> float:
+        """When a row came: not before this shipper, if it says that a clock was not set yet."""
+        return self._opened_at if appended_at < CLOCK_NOT_SET <= self._opened_at else appended_at
 
     def _read(self, lane: Lane, after: int, max_items: int, upto: int, max_bytes: int) -> list[ChunkRow]:
         with self.database.delivery.turn() as connection:
@@ -260,9 +306,13 @@ class SqliteSpool:
                 left = books.counted(running.connection, running.lane_number(lane))
                 running.change.hold(lane, left.events - held.events, left.bytes - held.bytes)
                 running.change.drop("damaged", held.events - left.events)
+            lost = running.change.counters[DROPPED + "damaged"]
+        self._damaged += lost
+        tell_damaged(lost)
 
     @mended
     def settle(self, settlements: Sequence[Settlement]) -> None:
+        tell_expired(settlements)
         now = self._clock()
         with self.database.transaction(self.database.delivery) as running:
             for settlement in settlements:
@@ -280,18 +330,22 @@ class SqliteSpool:
             fault = str(error)
         with self.database.settled_books() as ledger:
             return Usage(
-                events=ledger.events,
+                events=ledger.events + ledger.counters[WAITING],
                 bytes=ledger.bytes,
                 max_bytes=self._room.max_bytes,
-                oldest_age_s=None if oldest is None else max(0.0, self._clock() - oldest),
+                oldest_age_s=None if oldest is None else max(0.0, self._age_clock() - oldest),
                 dead_letters=ledger.counters[DEAD_LETTERS],
                 fault=fault,
+                mishaps=tuple(self.database.mishaps),
+                waiting=ledger.counters[WAITING],
+                damaged=self._damaged,
             )
 
     @mended
     def _oldest_append(self) -> float | None:
         with self.database.delivery.turn() as connection:
-            return tables.oldest_append(connection)
+            found = tables.oldest_append(connection)
+        return None if found is None else self._dated(found)
 
     def limit(self, limits: Limits) -> None:
         self._room.max_bytes, self._room.quotas = limits.max_bytes, limits.quotas
@@ -314,6 +368,7 @@ class SqliteSpool:
 
     @mended
     def retry_dead_letters(self, keys: Sequence[LetterKey]) -> int:
+        self.database.refuse_if_astray()
         now = self._clock()
         with self.database.transaction(self.database.intake) as running:
             letters = dead_letters.find(running.connection, dict.fromkeys(keys))
@@ -324,7 +379,7 @@ class SqliteSpool:
             running.change.withdraw(len(letters), self.database.ledger.counters[DEAD_LETTERED])
             dead_letters.remove(running.connection, [letter.key for letter in letters], running.change)
             for row in rows:
-                if (refusal := self._refusal(running.change, row.lane, len(row.body), now)) is not None:
+                if (refusal := self._refusal(running.change, row)) is not None:
                     raise SpoolError(f"there is no room for {len(rows)} dead letters: {refusal}")
                 self._store(running, row)
         self.database.last_row += len(rows)
@@ -339,20 +394,10 @@ class SqliteSpool:
         return removed
 
     def close(self) -> None:
+        with suppress(SpoolError):  # Once more, for the last moments; but not for a directory that is gone.
+            self.database.look_after(self._lock.renew)
         self.database.close()
         self._lock.release()
-
-
-def _sorted_out(rows: Iterable[ChunkRow]) -> tuple[list[StoredChunk], list[int]]:
-    """Chunks of the sound rows, numbers of the damaged ones."""
-    sound: list[StoredChunk] = []
-    damaged: list[int] = []
-    for row in rows:
-        try:
-            sound.append(from_row(row))
-        except DamagedRow:
-            damaged.append(row.row)
-    return sound, damaged
 
 
 def _settle(running: Transaction, settlement: Settlement, now: float) -> None:

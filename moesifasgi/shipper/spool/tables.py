@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgpack
 
 from moesifasgi.shipper.spool import ANY_SIZE, LAST_ROW, Lane
-from moesifasgi.shipper.spool.rows import ChunkRow, seal
+from moesifasgi.shipper.spool.rows import ChunkRow, is_sealed, seal
 from moesifasgi.wire.application import Application
 
 _CHUNK = "row, session, appended_at, events, unpacked_bytes, sequences, seal, body"
@@ -106,13 +106,7 @@ def write_sessions(connection: sqlite3.Connection, sessions: Mapping[bytes, int]
 def select_session(connection: sqlite3.Connection, session: bytes) -> int | None:
     """The session's last sequence; None if there is none, or none that its seal vouches for."""
     found = connection.execute("SELECT last, seal FROM sessions WHERE session = ?", (session,)).fetchone()
-    return found[0] if found and found[1] == seal(session, found[0]) else None
-
-
-def unsealed_sessions(connection: sqlite3.Connection) -> list[str]:
-    """The sessions that their seal does not vouch for, in hexadecimal."""
-    rows = connection.execute("SELECT session, last, seal FROM sessions")
-    return [bytes(session).hex() for session, last, sealed in rows if sealed != seal(session, last)]
+    return found[0] if found and is_sealed(found[1], session, found[0]) else None
 
 
 def sessions_before(connection: sqlite3.Connection, time: float) -> list[bytes]:
@@ -136,7 +130,7 @@ def write_application(connection: sqlite3.Connection, application: Application) 
 def select_applications(connection: sqlite3.Connection) -> Iterator[Application]:
     """Those whose settings are intact; the others are told again with their workers' next HELLO."""
     for settings, sealed in connection.execute("SELECT settings, seal FROM applications"):
-        if isinstance(settings, bytes) and seal(settings) == sealed:
+        if is_sealed(sealed, settings):
             with suppress(ValueError):  # Another version may have taken settings that this one refuses.
                 yield Application.from_wire(msgpack.unpackb(settings))
 
@@ -157,17 +151,5 @@ def write_policy(connection: sqlite3.Connection, application_id: str, policy: by
 def select_policies(connection: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
     """Those that are intact; the others are fetched again."""
     for application_id, policy, sealed in connection.execute("SELECT * FROM policies"):
-        if _is_sealed(application_id, policy, sealed):
+        if is_sealed(sealed, policy, application_id):
             yield application_id, policy
-
-
-def unsealed_policies(connection: sqlite3.Connection) -> list[str]:
-    """The applications, by their last four characters, whose policy its seal does not vouch for."""
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'policies'").fetchone():
-        return []  # An older file, which no shipper has opened since.
-    rows = connection.execute("SELECT * FROM policies ORDER BY application_id")
-    return [str(row[0])[-4:] for row in rows if not _is_sealed(*row)]
-
-
-def _is_sealed(application_id: str, policy: object, sealed: int) -> bool:
-    return isinstance(policy, bytes) and seal(policy, application_id) == sealed

@@ -46,7 +46,7 @@ def test_an_older_file_that_is_damaged_is_saved_as_before(
     path = older / FILE
     path.write_bytes(bytes(100) + path.read_bytes()[100:])
     spool = opened(older)
-    assert spool.set_aside is not None
+    assert spool.usage().mishaps
     assert contents(spool) == list(range(1, 151))
     assert spool.policies() == {}
     spool.remember_policy("application-one", POLICY)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from moesifasgi.shipper.spool import Lane, Settlement, salvage
+from moesifasgi.shipper.spool import Lane, Mishap, Settlement, salvage
+from moesifasgi.shipper.spool.fsck import examine
 from moesifasgi.shipper.spool.sqlite import SqliteSpool
 
 Opener = Callable[..., SqliteSpool]
@@ -117,7 +118,7 @@ def test_a_file_cut_anywhere_never_stops_the_start(
         found = contents(spool)
         # All chunks are in the first half; what is cut off behind them are tables without content.
         assert found == EVERY if cut > 0.6 * len(whole) else set(found) <= set(EVERY)
-        assert spool.set_aside is not None, f"cut at {cut} of {len(whole)} was not noticed"
+        assert spool.usage().mishaps, f"cut at {cut} of {len(whole)} was not noticed"
         still_works(spool, append, conserved, lanes)
         spool.close()
 
@@ -137,7 +138,7 @@ def test_a_flip_in_a_payload_costs_its_row_and_nothing_else(
     spool = opened()
     assert contents(spool) == [1, 2, 3, 7, 8, 9]
     assert spool.totals().dropped == {"damaged": 3}
-    assert spool.set_aside is None
+    assert not spool.usage().mishaps
     conserved(spool)
 
 
@@ -175,19 +176,32 @@ def test_what_is_no_database_is_set_aside_and_a_fresh_spool_begins(
 ) -> None:
     (tmp_path / FILE).write_bytes(b"this is a letter to my aunt" * 1000)
     spool = opened(clock=lambda: 0.0)
-    assert spool.set_aside == tmp_path / f"{FILE}.damaged-19700101T000000Z"
-    assert Path(f"{spool.set_aside}-page1").read_bytes().startswith(b"this is a letter")
-    assert spool.salvaged == 0
+    (mishap,) = spool.usage().mishaps
+    assert mishap == Mishap("was damaged", f"{FILE}.damaged-0001-19700101T000000Z", saved=0, lost=None)
+    assert (tmp_path / f"{mishap.file}-page1").read_bytes().startswith(b"this is a letter")
     append(spool, 1)
     assert contents(spool) == [1, 2, 3]
+
+
+def test_a_name_of_a_table_that_is_no_text_any_more_is_damage(
+    filled: Path, opened: Opener, contents: Contents
+) -> None:
+    """Python's sqlite3 cannot decode the error's message then, and raises what is no error of SQLite's."""
+    whole = (filled / FILE).read_bytes()
+    (filled / FILE).write_bytes(whole.replace(b"tablelanes", b"tablel\xe1nes"))
+    found = examine(filled).faults
+    assert len(found) == 1
+    spool = opened(filled)
+    assert contents(spool) == EVERY
+    assert spool.usage().mishaps[0].saved == len(EVERY)
 
 
 def test_an_empty_file_beside_a_log_is_set_aside_with_it(torn: Path, opened: Opener) -> None:
     log = (torn / f"{FILE}-wal").read_bytes()
     (torn / FILE).write_bytes(b"")
     spool = opened(torn)
-    assert spool.set_aside is not None
-    assert Path(f"{spool.set_aside}-wal").read_bytes() == log
+    assert spool.usage().mishaps
+    assert (torn / f"{spool.usage().mishaps[0].file}-wal").read_bytes() == log
 
 
 def test_a_log_without_its_file_is_not_taken_for_the_new_files(torn: Path, opened: Opener) -> None:
@@ -211,8 +225,8 @@ def test_damage_found_while_running_is_set_aside_and_the_rest_goes_on(
         file.write(os.urandom(8192 * 3))
     found = contents(spool, size=3_000)
     assert 150 <= len(found) < 180
-    assert spool.set_aside is not None
-    assert spool.salvaged == len(found)
+    assert spool.usage().mishaps
+    assert (spool.usage().mishaps[0].saved, spool.usage().mishaps[0].lost) == (len(found), 180 - len(found))
     assert spool.last_sequence(b"s" * 16) == 180
     assert spool.totals().taken == 180
     assert spool.totals().dropped == {"damaged": 180 - len(found)}
@@ -230,7 +244,7 @@ def test_rows_keep_their_place_and_their_number_when_they_are_saved(
     spool.close()
     damage_a_counter(filled)
     spool = opened(filled)
-    assert spool.set_aside is not None
+    assert spool.usage().mishaps
     assert spool.peek(lanes[0], 0, 1_000) == before[1:]
 
 
@@ -247,7 +261,7 @@ def test_a_salvage_that_was_killed_is_done_again(filled: Path, opened: Opener, c
     salvage.unfinished(filled / FILE).write_bytes(b"half a file")
     spool = opened(filled)
     assert contents(spool) == EVERY
-    assert spool.salvaged == len(EVERY)
+    assert spool.usage().mishaps[0].saved == len(EVERY)
 
 
 def test_a_salvage_that_was_killed_and_then_could_make_no_file_is_done_once_it_can(
@@ -279,7 +293,7 @@ def test_only_the_newest_damaged_files_are_kept(filled: Path, opened: Opener, co
         damage_a_counter(filled)
         opened(filled, clock=lambda hour=hour: hour * 3600.0).close()
     kept = [name for name in files(filled) if name.endswith("Z")]
-    assert kept == [f"{FILE}.damaged-19700101T0{hour}0000Z" for hour in (2, 3, 4)]
+    assert kept == [f"{FILE}.damaged-000{hour + 1}-19700101T0{hour}0000Z" for hour in (2, 3, 4)]
     assert contents(opened(filled)) == EVERY
 
 
