@@ -75,7 +75,7 @@ def live(setup: Setup, way: Way, trouble: Trouble = Trouble.NOTHING, transport: 
     with Collector() as collector, _directory() as directory:
         absent = trouble is Trouble.SHIPPER_ABSENT
         environment = _environment(directory, collector, "unix" if absent else transport)
-        with _served(setup, way, "app", environment) as (server, application):
+        with _served(setup, way, "app", environment, transport) as (server, application):
             shippers = _troubled(trouble, server, collector, directory)
             load = _loaded(server, BODY if trouble in (Trouble.NOTHING, Trouble.COLLECTOR_DOWN) else LARGE)
             exit_s = _ended(setup, way, server, application, load)
@@ -116,7 +116,9 @@ def _environment(directory: Path, collector: Collector, transport: str) -> dict[
 
 
 @contextmanager
-def _served(setup: Setup, way: Way, name: str, environment: dict[str, str]) -> Iterator[tuple[Server, Path]]:
+def _served(
+    setup: Setup, way: Way, name: str, environment: dict[str, str], transport: str = "auto"
+) -> Iterator[tuple[Server, Path]]:
     """The server, and the file of its application, which is its own."""
     with tempfile.TemporaryDirectory(prefix="app-") as directory:
         application = Path(shutil.copy(APPLICATION, directory))
@@ -126,7 +128,7 @@ def _served(setup: Setup, way: Way, name: str, environment: dict[str, str]) -> I
             workers=setup.workers,
             cwd=directory,
             env={"MOESIF_APPLICATION_ID": "unused", **environment},
-            extra=setup.options_for(way),
+            extra=setup.options_for(way, transport),
             prefix=setup.prefix,
         ) as server:
             yield server, application

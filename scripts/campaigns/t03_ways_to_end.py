@@ -15,8 +15,10 @@ from campaigns.scene import Finding
 from campaigns.servers_table import keep
 
 COUNT = 1
-TRANSPORTS = ("auto",)
+TRANSPORTS = ("auto", "queue")
 """Each is a row of its own in the table."""
+_WITHOUT_SHIPPER = (Trouble.SHIPPER_STARTING, Trouble.SHIPPER_ABSENT)
+"""What cannot be where the master starts one before its workers."""
 MORE_S = 1.0
 """How much longer an end may take where shipper or collector is dead; with both alive, SHUTDOWN_TIMEOUT."""
 NOISE_S = 0.5
@@ -76,11 +78,12 @@ class Tried:
 
 def cases(setup: Setup, transports: Iterable[str] = TRANSPORTS) -> Iterator[Case]:
     """All ways with all well, and the usual end in all troubles."""
-    for transport in transports:
+    for transport in filter(setup.can_have, transports):
         for way in setup.ways:
             yield Case(setup, way, Trouble.NOTHING, transport)
         for trouble in Trouble:
-            if trouble is not Trouble.NOTHING:
+            possible = transport != "queue" or trouble not in _WITHOUT_SHIPPER
+            if trouble is not Trouble.NOTHING and possible:
                 yield Case(setup, Way.SIGTERM, trouble, transport)
 
 

@@ -61,9 +61,15 @@ class Setup:
     def ways(self) -> tuple[Way, ...]:
         return (*self.ends, *self.goes_on)
 
-    def options_for(self, way: Way) -> tuple[str, ...]:
-        """Those of the setup, and what this way needs."""
+    def can_have(self, transport: str) -> bool:
+        """Whether events may travel so here: a queue is for servers whose master forks its workers."""
+        return transport != "queue" or self.server.startswith("gunicorn")
+
+    def options_for(self, way: Way, transport: str = "auto") -> tuple[str, ...]:
+        """Those of the setup, and what this way and this transport need."""
         options = list(self.options)
+        if transport == "queue":
+            options += ["-c", "python:moesifasgi.gunicorn"]
         if self.server.startswith("gunicorn"):
             # On SIGQUIT and SIGINT uvicorn's worker does not leave by itself: gunicorn kills it after this.
             options += ["--graceful-timeout", "2"]

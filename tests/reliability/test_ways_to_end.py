@@ -34,6 +34,10 @@ CASES = [
         ("gunicorn, first in a container", Way.SIGTERM, WELL),
     )
 ]
+CASES += [
+    Case(BY_NAME[name], Way.SIGTERM, trouble, "queue")
+    for name, trouble in (("gunicorn --preload, uvicorn-worker", WELL), ("gunicorn, asgi worker", DOWN))
+]
 
 
 @pytest.fixture(scope="module")
