@@ -47,6 +47,15 @@ def open_to(path: Path, mode: int, group: int | None) -> None:
     path.chmod(mode)
 
 
+def file_of(path: Path) -> tuple[int, int] | None:
+    """Which file this name stands for now; None where there is none. Two sockets never are the same."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def listening(path: Path, mode: int, group: int | None = None, backlog: int = 128) -> socket.socket:
     """A non-blocking listener at ``path``, in place of a stale socket there.
 

@@ -99,6 +99,7 @@ class Carrier:
         self._queue = queue
         self._streams = 0
         self._control: deque[bytes] = deque()
+        self._told_stats = b""
         self._drains = Drains()
         self._keeper = Keeper(self._lock, self, lambda: dialer.directory)
         self._heir = Heir(dialer)
@@ -190,14 +191,13 @@ class Carrier:
         with self._lock:
             thread, self._closing = self._thread, True
             handshake = self._connected if self._link is None else None
-        if thread is None:
-            return
         if handshake is not None:
             # It may wait long for a shipper that is stopped.
             with contextlib.suppress(OSError):
                 handshake.shutdown(socket.SHUT_RDWR)
         self._wake()
-        thread.join(timeout=GOODBYE_S)
+        if thread is not None:
+            thread.join(timeout=GOODBYE_S)
         self._keeper.end()
         self._leave_behind()
 
@@ -409,8 +409,13 @@ class Carrier:
         reports = self._policies.reports()
         said += [report for report in reports if report not in self._reported]
         self._reported = reports
+        framed = [frame(encode(message)) for message in said]
         with self._lock:
-            self._control += [frame(encode(message)) for message in said]
+            # Of what it counts only the newest is worth telling, to one that does not read for a while.
+            with contextlib.suppress(ValueError):
+                self._control.remove(self._told_stats)
+            self._told_stats = framed[0]
+            self._control += framed
 
     def _pump(self, link: Link) -> bool:
         """Write what waits, as much as the kernel takes; True if more waits. Control follows the events."""

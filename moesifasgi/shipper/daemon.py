@@ -33,7 +33,7 @@ from moesifasgi.shipper.status import document, policies_of
 from moesifasgi.shipper.supervision import Supervision
 from moesifasgi.shipper.terms import Terms
 from moesifasgi.shipper.uploader import Uploader
-from moesifasgi.unix_socket import listening, open_to
+from moesifasgi.unix_socket import file_of, listening, open_to
 
 LEAVING_S = 10.0
 """Longest time for all of leaving but the delivery: reading out, settling, closing."""
@@ -120,6 +120,7 @@ class Daemon:
         listener = self._supervision.listener or listening(
             options.socket, terms.socket_mode, terms.socket_gid
         )
+        self._socket_file = file_of(options.socket)
         self._intake = Intake(spool, self._registry)
         self._receiver = Receiver(listener, self._intake, self, terms.admission)
 
@@ -303,12 +304,14 @@ class Daemon:
         except OSError as error:
             say("socket gone", "the socket is gone, and cannot be made again: %s", error)
         else:
+            self._socket_file = file_of(self._options.socket)
             say("socket made", "the socket was gone, and is made again")
 
     def _leave(self) -> None:
         drain_s = min(HAND_OVER_S, self._terms.drain_s) if self._handing_over else self._terms.drain_s
         deadline = time.monotonic() + drain_s
-        if self._supervision.listener is None:
+        if self._supervision.listener is None and file_of(self._options.socket) == self._socket_file:
+            # Under this name another shipper may listen by now.
             self._options.socket.unlink(missing_ok=True)
         self._remote_config.close(CUT_OFF_S)
         self._receiver.stop_accepting()

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,15 @@ def test_the_shipper_finds_what_a_relative_python_path_names(paths: str, tmp_pat
     )
     assert made["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "lib")
     assert set(made) == {"PYTHONPATH", launcher.WORKERS_PATH}
+
+
+def test_a_process_whose_thread_could_not_start_leaves_its_events_behind(short_dir: Path, monkeypatch):
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    channel = UnixChannel(LeavingDialer(short_dir / "nobody.sock", short_dir), 1_000, 1_000_000)
+    channel.register(APPLICATION)
+    offer(channel, range(5))
+    channel.close()
+    assert adopted(short_dir, MemorySpool()) == list(range(5))

@@ -20,6 +20,7 @@ from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.unix_socket import connected, listening
+from moesifasgi.version import VERSION
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import MAX_KEY, decode, encode
 from moesifasgi.wire.frame import PREFIX, FrameDecoder, frame
@@ -513,3 +514,24 @@ def test_descriptors_and_threads_go_with_the_channel(path: Path, connect: Connec
             channel.close()
         eventually(lambda: not far_end.receiver.status()["peers"]["connected"], 1.0, "all have left")
         assert (open_descriptors(), threading.active_count()) == before
+
+
+def test_of_statistics_that_nobody_reads_only_the_newest_waits(connect: Connect, path: Path, monkeypatch):
+    """A shipper that is stopped for a day must not find a day's worth of them."""
+    monkeypatch.setattr("moesifasgi.channel.carrier.STATS_INTERVAL_S", 0.01)
+    with closing(listening(path, 0o600)) as listener:
+        listener.settimeout(5.0)
+        channel = connect(TightDialer(path))
+        channel.start()
+        far, _ = listener.accept()
+        with far:
+            far.settimeout(5.0)
+            far.recv(1 << 16)
+            far.sendall(frame(encode(Welcome(1, 0, 1, VERSION))))
+            offer(channel, 1, size=1 << 20)  # Half of it stays with the channel, and all else behind it.
+            told = []
+            monkeypatch.setattr(
+                channel._carrier, "_report", lambda report=channel._carrier._report: told.append(report())
+            )
+            eventually(lambda: len(told) > 20, 5.0, "it has told it many times")
+            assert len(channel._carrier._control) <= 1

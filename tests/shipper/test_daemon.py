@@ -1,11 +1,12 @@
 """The shipper as a process: what it does for its workers, and when they are gone."""
 
 import resource
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgpack
@@ -20,6 +21,7 @@ from moesifasgi.places import SOCKET_NAME
 from moesifasgi.shipper.daemon import Daemon, Options
 from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.shipper.tool import NoShipper, ask_flush, ask_status
+from moesifasgi.unix_socket import listening
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind, StatusReply, StatusRequest, Supersede
 
@@ -189,3 +191,17 @@ def test_a_shipper_that_has_left_leaves_no_thread_behind(short_dir, monkeypatch)
     spool = open_spool(short_dir, max_bytes=1 << 20, min_free_bytes=0, durability="normal")
     Daemon(Options(short_dir, short_dir / SOCKET_NAME, embedded=True), spool).run()
     assert set(threading.enumerate()) <= before
+
+
+def test_a_shipper_that_leaves_deletes_no_socket_but_its_own(short_dir, collector, worker):
+    with embedded(short_dir, linger_s=0.0) as process:
+        channel = worker()
+        channel.offer(Kind.USER, 0, USER)
+        eventually(lambda: len(status(short_dir).get("workers", ())) == 1, 5.0, "a worker is there")
+        process.send_signal(signal.SIGSTOP)
+        (short_dir / SOCKET_NAME).unlink()
+        with closing(listening(short_dir / SOCKET_NAME, 0o600)):
+            channel.close()
+            process.send_signal(signal.SIGCONT)
+            process.wait(20.0)
+            assert (short_dir / SOCKET_NAME).is_socket()

@@ -36,6 +36,8 @@ from moesifasgi.wire.messages import (
     Welcome,
 )
 
+MAX_COUNTERS, MAX_COUNTER_CHARS = 64, 40
+"""Of one worker: the status of as many workers as there may be has to fit a frame."""
 MAX_DRAINS = 64
 """Drains of one peer that wait for their answer at once."""
 
@@ -213,6 +215,9 @@ class Conversation:
                 peer.tell_policy(key, document)
 
     def _told(self, peer: Peer, stats: Stats) -> None:
+        counters = stats.counters
+        if len(counters) > MAX_COUNTERS or any(len(name) > MAX_COUNTER_CHARS for name in counters):
+            raise ProtocolError(f"expected at most {MAX_COUNTERS} counters with short names")
         peer.stats = stats
         if peer.session is not None:
             self._speakers.said(peer.session, stats)

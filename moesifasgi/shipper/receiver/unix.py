@@ -278,7 +278,9 @@ class Receiver:
 
     def _watch(self, peer: Peer) -> None:
         """Have the selector look for what this peer can do now."""
-        events = 0 if self._paused else selectors.EVENT_READ
+        # Who sends nothing may ask all the same: why it is so, for one.
+        paused = self._paused and peer.session is not None
+        events = 0 if paused else selectors.EVENT_READ
         if peer.wants_write:
             events |= selectors.EVENT_WRITE
         if peer not in self._peers or events == peer.watched:

@@ -123,6 +123,8 @@ HOSTILE: dict[str, Callable[[Speaker], object]] = {
     "an empty frame": lambda peer: peer.socket.sendall(frame(b"")),
     "an unknown message": lambda peer: peer.socket.sendall(frame(msgpack.packb([77]))),
     "deep nesting": lambda peer: peer.socket.sendall(frame(b"\x91" * 100_000)),
+    "too many counters": lambda peer: (peer.hello(), peer.say(Stats(0, 0, {f"c{n}": 1 for n in range(65)}))),
+    "a counter with a long name": lambda peer: (peer.hello(), peer.say(Stats(0, 0, {"c" * 41: 1}))),
     "counters that are none": lambda peer: peer.socket.sendall(
         frame(msgpack.packb([6, 1, 1, {"a": [[[]]]}]))
     ),
@@ -349,6 +351,22 @@ def test_while_the_spool_refuses_peers_are_not_read_without_end(far_end: FarEnd,
     while acked < count:
         acked = speaker.answer_of(Ack).sequence
     assert sequences_of(far_end, speaker) == list(range(1, count + 1))
+
+
+def test_while_nothing_more_is_read_of_workers_a_tool_is_told_why(far_end: FarEnd, speak: Any):
+    spool = far_end.spool
+    assert isinstance(spool, MoodySpool)
+    worker, here_before = speak(), speak()
+    worker.hello()
+    spool.refuses = True
+    flood = threading.Thread(target=lambda: worker.events(*range(1, 21), payload=bytes(1 << 20)))
+    flood.start()
+    eventually(lambda: far_end.receiver._paused, 5.0, "reading has stopped")
+    for tool in (here_before, speak()):
+        tool.say(StatusRequest())
+        assert tool.answer_of(StatusReply).status["peers"]["connected"] == 3
+    spool.refuses = False
+    flood.join(10)
 
 
 def test_a_drain_is_answered_after_what_came_before_it_is_stored(far_end: FarEnd, speak: Any):
