@@ -1,11 +1,10 @@
 """The home of a shipper: its spool, which outlives it, and what was ever seen in it."""
 
-import resource
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from lab.stepped import id_of
@@ -96,17 +95,6 @@ class Home:
         return open_spool(
             self._directory, max_bytes=SPOOL_BYTES, min_free_bytes=0, durability="normal", clock=self._wall
         )
-
-
-@contextmanager
-def no_file_grows() -> Iterator[None]:
-    """What a full disk looks like to this process. (A spool in memory does not mind.)"""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def memory_directory() -> Path:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from random import Random
 
 from lab.books import Books
-from lab.homes import Home, memory_directory, no_file_grows
+from lab.homes import Home, memory_directory
+from lab.limits import files_no_larger_than
 from lab.queues import SteppedQueue
 from lab.scripted_uploads import ScriptedUploads
 from lab.stepped import (
@@ -114,7 +115,7 @@ class World:
         self.capture(number, Kind.EVENT, 0, 0, poison=False)
         self.connect(number)
         self.worker(number).flow()
-        with no_file_grows():
+        with files_no_larger_than(0):
             self.shipper.read()
             self.shipper.receiver.commit()
 
@@ -125,7 +126,7 @@ class World:
             self.deliver()
             self.clock.advance(2.0)
         self.deliver()
-        with no_file_grows():
+        with files_no_larger_than(0):
             self.deliver()
 
     def deliver(self) -> None:

@@ -2,12 +2,12 @@
 
 import json
 import os
-import resource
 import stat
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
+
+from lab.limits import files_no_larger_than
 
 from moesifasgi.settings import Settings
 from moesifasgi.shipper.offline import offline_file, write_lines
@@ -41,21 +41,10 @@ def test_a_file_that_cannot_be_written_is_tried_again_later(tmp_path: Path) -> N
         assert why in outcome.reason
 
 
-@contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """The kernel lets no file of this process grow beyond this."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_of_a_batch_that_does_not_fit_nothing_stays(tmp_path: Path) -> None:
     path, line = tmp_path / "events", b"x" * 999
     write_lines(path, [line])
-    with room_for(2_500):
+    with files_no_larger_than(2_500):
         assert isinstance(write_lines(path, [line, line]), RetryLater)
     assert path.read_bytes() == line + b"\n"
     assert write_lines(path, [line, line]) == Delivered()

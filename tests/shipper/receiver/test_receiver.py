@@ -1,7 +1,6 @@
 """The receiver and its peers, good and hostile: who may speak, what is refused, and who is not disturbed."""
 
 import os
-import resource
 import select
 import socket
 import struct
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lab.far_end import FarEnd, Speaker
+from lab.limits import no_more_descriptors
 from lab.processes import eventually
 
 from moesifasgi.shipper.health import Advice, Reason
@@ -654,18 +654,12 @@ def test_without_descriptors_it_waits_instead_of_spinning_and_serves_who_waited(
         return step(longest_wait_s)
 
     monkeypatch.setattr(far_end.receiver, "step", counted)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket(socket.AF_UNIX) as waiting:
-        lowest_free = os.dup(0)
-        os.close(lowest_free)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-        try:
+        with no_more_descriptors():
             waiting.connect(str(path))
             began = time.monotonic()
             eventually(lambda: rounds > 10, 5.0, "its rounds go on")
             assert time.monotonic() - began > 0.1
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         waiting.settimeout(5.0)
         waiting.sendall(frame(encode(StatusRequest())))
         assert waiting.recv(1 << 16)

@@ -2,14 +2,14 @@
 
 import os
 import random
-import resource
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from lab.limits import no_more_descriptors
 
 from moesifasgi.shipper.spool import Lane, Mishap, Settlement, salvage
 from moesifasgi.shipper.spool.fsck import examine
@@ -273,19 +273,6 @@ def test_a_salvage_that_was_killed_and_then_could_make_no_file_is_done_once_it_c
     with no_more_descriptors(), pytest.raises(OSError, match="Too many open files"):
         salvage.replace(filled / FILE, now=0.0)
     assert contents(opened(filled)) == EVERY
-
-
-@contextmanager
-def no_more_descriptors() -> Iterator[None]:
-    """This process can open nothing more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_only_the_newest_damaged_files_are_kept(filled: Path, opened: Opener, contents: Contents) -> None:

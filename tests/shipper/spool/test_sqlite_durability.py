@@ -1,7 +1,6 @@
 """Kills, power loss, full disks, owners and versions: what was acknowledged stays, once."""
 
 import os
-import resource
 import shutil
 import signal
 import sqlite3
@@ -9,11 +8,12 @@ import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from lab.limits import files_no_larger_than
 
 from moesifasgi.shipper.spool import Settlement, SpoolError, SpoolInUse
 from moesifasgi.shipper.spool.sqlite import SqliteSpool
@@ -190,17 +190,6 @@ def test_a_newer_versions_file_is_refused_and_left_as_it_is(tmp_path: Path, open
         opened()
     assert (tmp_path / FILE).read_bytes() == before
     assert not list(tmp_path.glob("*damaged*"))
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond ``size``: what a full disk looks like to it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_where_nothing_can_be_written_nothing_is_changed_until_it_can(
