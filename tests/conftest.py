@@ -65,6 +65,15 @@ def no_process_survives(process_mark: str) -> Iterator[None]:
         pytest.fail(f"left behind: {commands}")
 
 
+@pytest.fixture(autouse=True)
+def umask_is_kept() -> Iterator[None]:
+    """A shipper that a test runs in this process makes files for itself alone, from then on."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def short_dir() -> Iterator[Path]:
     """An empty directory of mode 0700 whose path is short enough for a Unix socket in it (108 bytes)."""

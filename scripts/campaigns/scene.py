@@ -56,6 +56,14 @@ class Scene:
 
         return psutil.Process(eventually(serving, 10.0, "a shipper serves"))
 
+    def all_are_connected(self) -> bool:
+        """Whether the shipper serves every worker: one that is not there yet holds all of its traffic."""
+        try:
+            served = {worker["pid"] for worker in ask_status(self.directory / SOCKET_NAME)["workers"]}
+        except NoShipper:
+            return False
+        return set(self.server.worker_pids()) <= served
+
     def delivered(self) -> set[str]:
         return self.collector.store.transaction_ids()
 

@@ -20,6 +20,7 @@ def run(count: int, rng: random.Random) -> Finding:
     with scene(workers=WORKERS, per_second=PER_SECOND) as stage:
         stage.shipper()
         for _ in range(count):
+            eventually(stage.all_are_connected, 20.0, "all workers are served")
             time.sleep(rng.uniform(0.05, 0.2))
             before = stage.server.worker_pids()
             victim = rng.choice(before)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from lab.far_end import Speaker
 from lab.processes import eventually
-from lab.shipper_process import ShipperProcess, standalone
+from lab.shipper_process import CONFIGURATION_NAME, ShipperProcess, standalone
 
 from campaigns.scene import Finding
 from moesifasgi.inspector import Collector
@@ -70,7 +70,7 @@ class Soak:
     @property
     def holds(self) -> bool:
         flat = all(last.is_no_more_than(first) for first, last in (self.worker, self.shipper))
-        only_the_spool = all(name.startswith(("spool", "log")) for name in self.files)
+        only_the_spool = all(name.startswith(("spool", "log", CONFIGURATION_NAME)) for name in self.files)
         return flat and only_the_spool and not self.lost
 
 
