@@ -10,14 +10,25 @@ import importlib.util
 import os
 import runpy
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 WORKERS_PATH = "MOESIF_WORKERS_PATH"
 """Environment variable: where the worker looks for modules."""
 
 
+def let_go() -> None:
+    """Of the worker's descriptors (a listening socket, meant for its siblings), and of its directory."""
+    for path in list(Path("/proc/self/fd").iterdir()):
+        if int(path.name) > 2:
+            with suppress(OSError):  # The listing's own is closed already.
+                os.close(int(path.name))
+    os.chdir("/")
+
+
 def main() -> None:
     """Obey the command line."""
+    let_go()
     package = Path(__file__).parent.parent
     workers = os.environ.pop(WORKERS_PATH, "").split(os.pathsep)
     sys.path += [path for path in workers if path and path not in sys.path]

@@ -63,6 +63,8 @@ SEND_BYTES = 64 * 1024
 """Most bytes of backlog in one write, so that the lock is free again within tens of microseconds."""
 PATIENCE_S = 0.7
 """How long a leaving worker waits for a sign of life."""
+STARTING_PATIENCE_S = 3.0
+"""The same while a shipper is being started, which takes about half a second on an idle machine."""
 GOODBYE_S = 0.2
 """How long it then waits for its thread to end; together they are 1 s."""
 
@@ -265,7 +267,8 @@ class Carrier:
             if now - begun >= timeout_s:
                 return Outcome(delivered=False, reason=f"not delivered within {timeout_s:g} s")
             silent_s = now - max(begun, self._last_heard)
-            if give_up and silent_s >= PATIENCE_S and not self._dialer.starting:
+            patience_s = STARTING_PATIENCE_S if self._dialer.starting else PATIENCE_S
+            if give_up and silent_s >= patience_s:
                 return Outcome(delivered=False, reason="no shipper answers")
             self._changed.wait(min(0.1, timeout_s))
         return answer

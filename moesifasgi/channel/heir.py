@@ -12,7 +12,8 @@ from pathlib import Path
 
 from moesifasgi.channel import Dialer
 from moesifasgi.channel.leftovers import Found, found_at
-from moesifasgi.channel.link import MAX_BUFFERS, Link
+from moesifasgi.channel.link import MAX_BUFFERS, Link, LinkError
+from moesifasgi.channel.own_descriptors import keep, let_go
 from moesifasgi.quiet import say
 from moesifasgi.wire.codec import decode, encode
 from moesifasgi.wire.frame import FrameDecoder, frame
@@ -36,7 +37,10 @@ class Heir:
             return
         if paths := self._dialer.heritage():
             thread = threading.Thread(target=self._hand_over, args=(paths,), name="moesif-heir", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                return  # No more threads now; the next look tries again.
             self._thread = thread
 
     def _hand_over(self, paths: list[Path]) -> None:
@@ -45,6 +49,9 @@ class Heir:
                 with found_at(path) as found:
                     if found is not None:
                         self._hand_over_one(found)
+            except LinkError as error:
+                # This one's affair: a setting that this shipper refuses, say.
+                say("heritage refused", "what a worker left behind is not taken for now: %s", error)
             except OSError as error:
                 say("heritage", "what a worker left behind cannot be handed over for now: %s", error)
                 return
@@ -53,10 +60,11 @@ class Heir:
         will = _Will(found.content)
         if will.hello is not None:
             connected = self._dialer.again()
+            keep(connected.fileno())
             try:
                 _say(Link(connected, will.hello), will.frames)
             finally:
-                connected.close()
+                let_go(connected.detach())
         if will.fault is None:
             found.taken()
         else:

@@ -7,7 +7,6 @@ workers from starting one each; the shipper's own lock on its spool makes sure t
 
 import fcntl
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moesifasgi.channel.bootstrap import WORKERS_PATH
+from moesifasgi.channel.spawn import Spawned, spawn
 from moesifasgi.places import LAUNCH_LOCK_NAME, LOG_NAME
 
 START_TIMEOUT_S = 15.0
@@ -22,7 +22,14 @@ START_TIMEOUT_S = 15.0
 RETRY_FIRST_S = 0.25
 RETRY_LONGEST_S = 60.0
 LOG_MAX_BYTES = 1_000_000
-_NOT_FOR_THE_SHIPPER = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID")
+_NOT_FOR_THE_SHIPPER = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "PYTHONPATH",
+)
 _SECRET = "MOESIF_APPLICATION_ID"
 _BOOTSTRAP = str(Path(__file__).with_name("bootstrap.py"))
 
@@ -56,7 +63,9 @@ class Launcher:
         self._directory = directory
         self._options = options
         self._lock: int | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Spawned | None = None
+        self._busy_since: float | None = None
+        """Since when somebody else is at it."""
         self._started_at = 0.0
         self._retry_at = 0.0
         self._retry_s = RETRY_FIRST_S
@@ -71,7 +80,7 @@ class Launcher:
         if time.monotonic() < self._retry_at:
             return False
         if not self._acquire():
-            return True
+            return self._somebody_is_at_it()
         try:
             self._spawn()
         except OSError:
@@ -101,11 +110,15 @@ class Launcher:
     def abandon(self) -> None:
         """In a forked child: the lock and the child process are the parent's."""
         self._release()
-        if self._child is not None:
-            self._child.returncode = 0  # Not ours to wait for.
-            self._child = None
+        self._child = None
 
-    def _still_coming(self, child: subprocess.Popen[bytes]) -> bool:
+    def _somebody_is_at_it(self) -> bool:
+        """Whether that is worth waiting for: for as long as a start may take."""
+        now = time.monotonic()
+        self._busy_since = self._busy_since or now
+        return now - self._busy_since < START_TIMEOUT_S
+
+    def _still_coming(self, child: Spawned) -> bool:
         status = child.poll()
         if status is None and self._lock is not None:
             if time.monotonic() - self._started_at < START_TIMEOUT_S:
@@ -136,15 +149,8 @@ class Launcher:
             if os.fstat(log).st_size > LOG_MAX_BYTES:
                 os.ftruncate(log, 0)
             arguments = [*self._options.arguments(self._directory), *more]
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", _BOOTSTRAP, "-m", "moesifasgi.shipper", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
-                env=_environment(os.environ),
-            )
+            argv = [sys.executable, "-P", _BOOTSTRAP, "-m", "moesifasgi.shipper", *arguments]
+            self._child = spawn(argv, _environment(os.environ), log)
         finally:
             os.close(log)
         self._started_at = time.monotonic()
@@ -162,6 +168,7 @@ class Launcher:
             os.close(descriptor)
             return False
         self._lock = descriptor
+        self._busy_since = None
         return True
 
     def _release(self) -> None:
@@ -173,10 +180,9 @@ class Launcher:
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The worker's environment without what is meant for the server's own process, and without the secret.
 
-    The shipper has another working directory, so what is relative to the worker's is made absolute.
+    Where the worker looks for modules, by PYTHONPATH too, the shipper looks last: see ``bootstrap``. It has
+    another working directory, so what is relative to the worker's is made absolute.
     """
     kept = {name: value for name, value in environ.items() if name not in (*_NOT_FOR_THE_SHIPPER, _SECRET)}
-    if paths := kept.get("PYTHONPATH"):
-        kept["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths.split(os.pathsep))
     kept[WORKERS_PATH] = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
     return kept

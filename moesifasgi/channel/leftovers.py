@@ -7,6 +7,7 @@ A worker that lives holds a lock on its file. The kernel lets go of it when the 
 a file without one has no owner any more.
 """
 
+import errno
 import fcntl
 import os
 import stat
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from moesifasgi.channel.own_descriptors import keep, let_go
 from moesifasgi.quiet import say
 from moesifasgi.wire.codec import encode
 from moesifasgi.wire.frame import frame
@@ -21,6 +23,10 @@ from moesifasgi.wire.messages import Hello
 
 PREFIX, SUFFIX = "left-", ".frames"
 DAMAGED_SUFFIX, UNFINISHED_SUFFIX = ".damaged", ".unfinished"
+MAX_LEFT_BYTES = 1 << 30
+"""Of all files in a directory together; beyond it what cannot be handed over is dropped, and counted."""
+MIN_FREE_BYTES = 256 << 20
+"""What such files leave free of the disk."""
 PIECE_BYTES = 1 << 20
 """Most bytes in one write, but for a frame that is larger."""
 
@@ -30,10 +36,12 @@ class LeftFile:
 
     def __init__(self, directory: Path, hello: Hello, frames: Iterable[bytes]) -> None:
         """Write it whole, in place of the session's older one, or not at all. OSError if it cannot be."""
+        _require_room(directory)
         self._path = directory / f"{PREFIX}{hello.session.hex()}{SUFFIX}"
         self.bytes = 0
         unfinished = self._path.with_suffix(UNFINISHED_SUFFIX)
         self._descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        keep(self._descriptor)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.append([frame(encode(hello)), *frames])
@@ -71,7 +79,7 @@ class LeftFile:
     def close(self) -> None:
         """Let go of it: it is for whoever comes next. May be called twice."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            let_go(self._descriptor)
             self._descriptor = -1
 
 
@@ -90,6 +98,14 @@ class Found:
         """What stands before the damage is in a spool; the file is kept for people."""
         say("damaged leftovers", "what a worker left behind cannot be read whole: %s", why)
         self._path.rename(self._path.with_suffix(DAMAGED_SUFFIX))
+
+
+def _require_room(directory: Path) -> None:
+    """OSError where there is none for one more file."""
+    disk = os.statvfs(directory)
+    left = sum(path.stat().st_size for path in directory.glob(f"{PREFIX}*") if path.is_file())
+    if left >= MAX_LEFT_BYTES or disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES:
+        raise OSError(errno.ENOSPC, "no room for what no shipper takes")
 
 
 def _pieces(frames: Iterable[bytes]) -> Iterator[bytes]:
@@ -138,10 +154,20 @@ def found_at(path: Path) -> Iterator[Found | None]:
     except OSError:
         yield None
         return
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            content = file.read() if _is_ours(os.fstat(descriptor)) else None
-        except OSError:
-            content = None
+    keep(descriptor)
+    try:
+        content = _held_and_read(descriptor)
         yield None if content is None else Found(path, content)
+    finally:
+        let_go(descriptor)
+
+
+def _held_and_read(descriptor: int) -> bytes | None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_ours(os.fstat(descriptor)):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    except OSError:
+        return None

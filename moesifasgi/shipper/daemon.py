@@ -254,7 +254,7 @@ class Daemon:
             self._tell_at = time.monotonic() + TELL_EVERY_S
             with contextlib.suppress(SpoolError):
                 self._supervision.tell({**self.status(), **self._receiver.status()})
-        if self._options.embedded:
+        if self._supervision.listener is None:
             self._keep_the_socket()
         with contextlib.suppress(SpoolError):  # Told where events are to be stored.
             if self._spool.look_after():
@@ -300,7 +300,9 @@ class Daemon:
         if self._options.socket.is_socket():
             return
         try:
-            self._receiver.listen(listening(self._options.socket, self._terms.socket_mode))
+            self._receiver.listen(
+                listening(self._options.socket, self._terms.socket_mode, self._terms.socket_gid)
+            )
         except OSError as error:
             say("socket gone", "the socket is gone, and cannot be made again: %s", error)
         else:
@@ -320,6 +322,8 @@ class Daemon:
             self._deliver_until(deadline)
         self._receiver.close()
         self._delivery.close(max(0.0, deadline - time.monotonic()))
+        # Before the lock on the spool goes: a successor listens for monitors at the same address.
+        self._supervision.close_monitor()
         self._spool.close()
 
     def _deliver_until(self, deadline: float) -> None:

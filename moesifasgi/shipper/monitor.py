@@ -5,18 +5,20 @@ at once, a few seconds each.
 """
 
 import contextlib
+import errno
 import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 from moesifasgi.shipper.deadline import Deadlines
 from moesifasgi.shipper.metrics import CONTENT_TYPE, Metrics
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress
-from moesifasgi.unix_socket import listening
+from moesifasgi.unix_socket import connected, file_of, listening
 
 MAX_CALLERS = 8
 """Connections at once; one more is closed unanswered."""
@@ -38,6 +40,7 @@ class Monitor:
         self._path = address.path
         try:
             listener = _listening(address)
+            self._file = None if self._path is None else file_of(self._path)
         except OSError as error:
             raise MetricsUnavailable(f"cannot listen for metrics on {address}: {error}") from error
         self._server = _Server(listener, metrics)
@@ -61,16 +64,27 @@ class Monitor:
             self._server.shutdown()
             self._thread.join(CALLER_S)
         self._server.server_close()
-        if self._path is not None:
+        if self._path is not None and file_of(self._path) == self._file:
+            # Under this name a successor may listen by now.
             self._path.unlink(missing_ok=True)
-            self._path = None
+        self._path = None
 
 
 def _listening(address: MonitorAddress) -> socket.socket:
     if address.path is not None:
+        if _answers(address.path):
+            raise OSError(errno.EADDRINUSE, "somebody else listens there")
         return listening(address.path, SOCKET_MODE)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     return socket.create_server((address.host, address.port), family=family)
+
+
+def _answers(path: Path) -> bool:
+    try:
+        connected(path, CALLER_S).close()
+    except OSError:
+        return False
+    return True
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):

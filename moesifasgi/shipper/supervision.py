@@ -73,10 +73,14 @@ class Supervision:
         """It has begun to leave, and needs so long at most."""
         self._manager.stopping(within_s)
 
-    def close(self) -> None:
-        """May be called twice."""
+    def close_monitor(self) -> None:
+        """Nobody is told anything any more; another shipper may listen in its place. May be called twice."""
         if self._monitor is not None:
             self._monitor.close()
+
+    def close(self) -> None:
+        """May be called twice."""
+        self.close_monitor()
         if self._watchdog is not None:
             self._watchdog.close()
         self._manager.close()

@@ -1,5 +1,6 @@
 """A standalone shipper does not see what dead workers left in their directory: a living one hands it over."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,3 +141,32 @@ def test_without_a_directory_none_is_made(far_end: FarEnd, short_dir: Path):
         channel.offer(Kind.RECORD, 0, b"\x90")
         eventually(lambda: channel.stats()["acked"] == 1, WAIT_S, "it serves")
     assert not (short_dir / "none").exists()
+
+
+def test_a_file_that_is_refused_does_not_hold_up_the_others(far_end: FarEnd, state: Path, monkeypatch):
+    monkeypatch.setattr("moesifasgi.channel.carrier.HERITAGE_INTERVAL_S", 0.05)
+    newer = hello(bytes(16))._replace(oldest_version=8, newest_version=9)
+    leave_behind(state, newer, frames(3))
+    leave_behind(state, hello(), frames(5))
+    with worker(far_end, state):
+        eventually(lambda: len(left_in(state)) == 1, WAIT_S, "the other one is handed over")
+    assert stored(far_end) == [1, 2, 3, 4, 5]
+    assert bytes(16).hex() in left_in(state)[0].name
+
+
+def test_without_another_thread_the_worker_is_served_and_the_file_waits(
+    far_end: FarEnd, state: Path, monkeypatch
+):
+    start = threading.Thread.start
+
+    def scarce(thread: threading.Thread) -> None:
+        if thread.name == "moesif-heir":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    leave_behind(state, hello(), frames(5))
+    with worker(far_end, state) as channel:
+        channel.offer(Kind.RECORD, 0, b"\x90")
+        eventually(lambda: channel.stats()["acked"] == 1, WAIT_S, "it is served")
+    assert len(left_in(state)) == 1

@@ -1,27 +1,29 @@
 """A worker that leaves, or a process that goes on after it: nothing lost, nothing counted twice."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
-import pytest
 from lab.far_end import FarEnd
-from lab.processes import eventually
+from lab.processes import eventually, shippers_of
 
-from moesifasgi.channel import launcher
+from moesifasgi.channel import launcher, leftovers
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
+from moesifasgi.inspector import Collector
 from moesifasgi.shipper.adoption import adopt
 from moesifasgi.shipper.intake import Intake
 from moesifasgi.shipper.registry import Registry
 from moesifasgi.shipper.spool import Lane
 from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.wire.application import Application
-from moesifasgi.wire.messages import Kind
+from moesifasgi.wire.messages import Hello, Kind
 from moesifasgi.wire.ring import Offer
 
 APPLICATION = Application("an-application-that-leaves")
@@ -129,14 +131,35 @@ def test_a_script_that_ends_without_a_flush_loses_nothing(short_dir: Path):
         eventually(lambda: len(far_end.stored()) == 1, 2.0, "the update is stored")
 
 
-@pytest.mark.parametrize("paths", ["lib", f"lib{os.pathsep}/usr/lib/x"])
-def test_the_shipper_finds_what_a_relative_python_path_names(paths: str, tmp_path: Path, monkeypatch):
+def test_the_shipper_looks_last_where_a_relative_python_path_says(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["lib", "/usr/lib/x"])
     made = launcher._environment(
-        {"PYTHONPATH": paths, "MOESIF_APPLICATION_ID": "secret", "NOTIFY_SOCKET": "/n"}
+        {"PYTHONPATH": "lib", "MOESIF_APPLICATION_ID": "secret", "NOTIFY_SOCKET": "/n"}
     )
-    assert made["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "lib")
-    assert set(made) == {"PYTHONPATH", launcher.WORKERS_PATH}
+    assert made == {launcher.WORKERS_PATH: f"{tmp_path / 'lib'}{os.pathsep}/usr/lib/x"}
+
+
+def test_modules_of_the_application_take_no_place_of_the_shippers(short_dir: Path, collector: Collector):
+    """Decision 13: an application has a ``requests.py`` of its own, and PYTHONPATH says so."""
+    for name in ("requests", "click"):
+        (short_dir / f"{name}.py").write_text("raise SystemExit('not for the shipper')")
+    script = """
+        import moesifasgi
+        moesifasgi.update_user({"user_id": "ada"})
+        assert moesifasgi.flush(20)
+    """
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(short_dir),
+        "MOESIF_APPLICATION_ID": APPLICATION.application_id,
+        "MOESIF_BASE_URI": collector.url,
+        "MOESIF_SPOOL_DIR": str(short_dir / "state"),
+        "MOESIF_SHIPPER_SOCKET": str(short_dir / "none.sock"),
+    }
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], env=environment, check=True, timeout=40)
+    assert [user["user_id"] for user in collector.store.items("users")] == ["ada"]
+    eventually(lambda: not shippers_of(short_dir), 20.0, "the shipper leaves by itself")
 
 
 def test_a_process_whose_thread_could_not_start_leaves_its_events_behind(short_dir: Path, monkeypatch):
@@ -149,3 +172,37 @@ def test_a_process_whose_thread_could_not_start_leaves_its_events_behind(short_d
     offer(channel, range(5))
     channel.close()
     assert adopted(short_dir, MemorySpool()) == list(range(5))
+
+
+def test_beyond_its_bound_or_the_disks_reserve_nothing_more_is_left_behind(short_dir: Path, monkeypatch):
+    for limit, value in (("MAX_LEFT_BYTES", 100), ("MIN_FREE_BYTES", 1 << 60)):
+        monkeypatch.undo()
+        channel = UnixChannel(LeavingDialer(short_dir / "nobody.sock", short_dir), 1_000, 1_000_000)
+        channel.register(APPLICATION)
+        offer(channel, range(50))
+        channel.close()
+        monkeypatch.setattr(leftovers, limit, value)
+        offer(channel, range(50))
+        channel.close()
+        assert channel.stats()["acked"] == 50
+        assert channel.stats()["dropped.not_left_behind"] == 50
+
+
+def is_free(path: Path) -> bool:
+    with leftovers.found_at(path) as found:
+        return found is not None
+
+
+def test_a_child_holds_no_file_that_its_parent_has_found(short_dir: Path):
+    leftovers.leave_behind(short_dir, Hello(1, 1, bytes(16), 1, 1, "0", []), [])
+    (path,) = leftovers.left_in(short_dir)
+    with leftovers.found_at(path) as found:
+        assert found is not None
+        if not (child := os.fork()):
+            time.sleep(60)
+            os._exit(0)
+    try:
+        eventually(lambda: is_free(path), 5.0, "it is free, although the child lives")
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -205,3 +205,24 @@ def test_a_shipper_that_leaves_deletes_no_socket_but_its_own(short_dir, collecto
             process.send_signal(signal.SIGCONT)
             process.wait(20.0)
             assert (short_dir / SOCKET_NAME).is_socket()
+
+
+def test_a_standalone_shipper_makes_its_deleted_socket_again(short_dir):
+    options = [f"--spool-dir={short_dir}", f"--socket={short_dir / SOCKET_NAME}"]
+    with shipper(short_dir, "run", *options):
+        (short_dir / SOCKET_NAME).unlink()
+        eventually(lambda: status(short_dir), 10.0, "it answers again")
+
+
+def test_a_flush_does_not_call_delivered_what_was_refused(short_dir, collector, worker):
+    collector.behave(Behaviour(status=400))
+    with embedded(short_dir):
+        channel = worker(batch_timeout_s=3600.0)
+        channel.offer(Kind.USER, 0, USER)
+        eventually(lambda: status(short_dir)["counters"]["received"] == 1, 5.0, "it is in the spool")
+        argv = [sys.executable, "-m", "moesifasgi.shipper", "flush", f"--socket={short_dir / SOCKET_NAME}"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, cwd="/")
+        assert (
+            done.stdout == "nothing is left in the spool, but not all is delivered: 1 became dead letters\n"
+        )
+        assert done.returncode == 1

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from moesifasgi.shipper.cli import main
 from moesifasgi.shipper.metrics import Metrics
 from moesifasgi.shipper.monitor import CALLER_S, MAX_CALLERS, Monitor
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress, parse_address
+from moesifasgi.unix_socket import listening
 from moesifasgi.wire.application import Application
 
 APPLICATION = "application-whose-metrics-are-looked-at-by-tests-WXYZ"
@@ -204,3 +206,14 @@ def test_callers_that_say_nothing_neither_hold_their_places_nor_make_more(monito
         assert caller.recv(1) == b""
         caller.close()
     eventually(lambda: ask(address, "/healthz").status == 200, 10.0, "there is a place again")
+
+
+def test_a_socket_at_which_somebody_else_listens_is_left_alone(short_dir: Path):
+    path = short_dir / "m.sock"
+    with closing(listening(path, 0o600)), pytest.raises(MetricsUnavailable, match="somebody else listens"):
+        Monitor(MonitorAddress(path=path), Metrics())
+    first = Monitor(MonitorAddress(path=path), Metrics())
+    path.unlink()
+    with closing(listening(path, 0o600)):
+        first.close()
+        assert path.is_socket()

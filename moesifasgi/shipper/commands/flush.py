@@ -1,7 +1,7 @@
 """``moesif-shipper flush``: wait until what was received so far is delivered."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,23 @@ def flush(socket_path: Path | None, timeout_s: float) -> None:
             before = ask_status(socket)
             with progress(before["spool"]["events"], "events") as done:
                 answer = ask_flush(socket, timeout_s, _watching(socket, before, done))
+            after = ask_status(socket)
     except TimeoutError:
         click.echo(f"not delivered within {timeout_s:g} s; the rest stays in the spool", err=True)
         sys.exit(UNHEALTHY)
+    if answer.delivered and (fates := _other_fates(before, after)):
+        click.echo(f"nothing is left in the spool, but not all is delivered: {fates}")
+        sys.exit(UNHEALTHY)
     click.echo("delivered" if answer.delivered else f"not delivered: {answer.reason}")
     sys.exit(HEALTHY if answer.delivered else UNHEALTHY)
+
+
+def _other_fates(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What became of events meanwhile that were not delivered, in words."""
+    letters = after["counters"]["dead_lettered"] - before["counters"]["dead_lettered"]
+    dropped = sum(after["counters"]["dropped"].values()) - sum(before["counters"]["dropped"].values())
+    told = {"became dead letters": letters, "were dropped": dropped}
+    return ", ".join(f"{number} {what}" for what, number in told.items() if number > 0)
 
 
 def _watching(socket: Path, before: dict[str, Any], done: Callable[[int], None]) -> Callable[[], None]:

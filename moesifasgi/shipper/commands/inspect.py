@@ -5,7 +5,13 @@ import click
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=8025, show_default=True, help="Port to listen on; 0: any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8025,
+    show_default=True,
+    help="Port to listen on; 0: any.",
+)
 def inspect(host: str, port: int) -> None:
     """Run a local stand-in for Moesif's collector, with a page that shows what arrives.
 

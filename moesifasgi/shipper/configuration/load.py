@@ -134,6 +134,9 @@ def _with_id(place: str, section: ApplicationSection, environ: Mapping[str, str]
     path = id_path(section.id_file, environ)
     where = f"{place}: id_file {path}"
     try:
+        if path.exists() and not path.is_file():
+            # A pipe, say, could make a reload wait for ever.
+            raise ValueError
         with path.open("rb") as file:
             text = file.read(MAX_ID_BYTES).decode("utf-8").strip()
     except (OSError, ValueError) as error:

@@ -189,14 +189,16 @@ def test_an_id_can_be_in_a_file_of_its_own_or_in_systemds_credentials(write: Wri
 def test_an_id_file_that_is_absent_or_holds_no_id_is_told_with_its_path(write: Write, tmp_path: Path):
     (tmp_path / "two").write_text("an id with spaces")
     (tmp_path / "bytes").write_bytes(b"\xff")
-    names = ("absent", "two", "bytes")
+    os.mkfifo(tmp_path / "pipe")
+    names = ("absent", "two", "bytes", "pipe")
     file = write("".join(f'[[application]]\nid_file = "{tmp_path / name}"\n' for name in names))
-    absent, two, no_text = faults_of(file)
+    absent, two, no_text, pipe = faults_of(file)
     assert absent.endswith(
         f"id_file {tmp_path / 'absent'}: expected a file with the id, No such file or directory"
     )
     assert two.endswith("expected the Collector Application Id, without spaces, got a value of type str")
-    assert no_text.endswith("expected a file with the id, found no text")
+    for fault in (no_text, pipe):
+        assert fault.endswith("expected a file with the id, found no text")
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o606])
