@@ -6,7 +6,7 @@ to the first that was made with CAPTURE_OUTGOING_REQUESTS. A forked child goes o
 """
 
 import atexit
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from importlib import import_module
@@ -55,6 +55,7 @@ class _Capture:
 
 
 _capture = _Capture()
+_END = object()
 _below: ContextVar[bool] = ContextVar("moesifasgi_below", default=False)
 
 
@@ -102,6 +103,24 @@ def below(function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str
         return function(*args, **kwargs)
     finally:
         _below.reset(token)
+
+
+def above(function: Callable[..., T], *args: Any) -> T:
+    """Within a library's function, call what is the application's own: the calls that it makes are calls."""
+    if not _below.get():
+        return function(*args)
+    token = _below.set(False)
+    try:
+        return function(*args)
+    finally:
+        _below.reset(token)
+
+
+def parts_above(parts: Iterable[T]) -> Iterator[T]:
+    """The parts of the application's own body, each made as ``above`` says."""
+    own = above(iter, parts)
+    while (part := above(next, own, _END)) is not _END:
+        yield cast(T, part)
 
 
 def _patch(patches: Patches, file: str, module: ModuleType) -> None:

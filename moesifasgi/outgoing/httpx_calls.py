@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from moesifasgi.outgoing.call import Captured, OutgoingCall, Sent
-from moesifasgi.outgoing.capture import begin, below
+from moesifasgi.outgoing.capture import begin, below, parts_above
 from moesifasgi.outgoing.patches import Patches
 
 Arguments = tuple[Any, ...]
@@ -135,7 +135,8 @@ class _Watching:
 class _Parts(_Watching):
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for part in self._stream:
+            # A request's is the application's own; a response's is read by the application.
+            for part in parts_above(self._stream) if self._call is None else self._stream:
                 self._tell(part)
                 yield part
         except Exception as error:
