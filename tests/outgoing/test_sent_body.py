@@ -1,6 +1,8 @@
 """The request's body, while it goes out."""
 
 import asyncio
+import gc
+import sys
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,6 +11,7 @@ import httpx
 import pytest
 import requests
 import urllib3
+from lab.one_worker import ask
 from outgoing_calls.scene import Scene
 
 
@@ -71,3 +74,39 @@ def test_parts_that_urllib3_sends_again_are_recorded_once(scene: Scene, body: It
     event = asyncio.run(scene.event())
     assert b64decode(event["request"]["body"]) == b"again and again"
     assert [seen.body for seen in scene.api.seen[-3:]] == sent
+
+
+@pytest.mark.parametrize("post", [by_requests, by_httpx])
+def test_a_call_that_waits_holds_no_more_of_its_body_than_was_captured(scene: Scene, post: Any):
+    shown: list[tuple[Any, Any]] = []
+    held: list[tuple[int, int]] = []
+    body = bytes(100_000)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        before = sys.getrefcount(body)
+        post(scene.url("/status/200"), body)
+        gc.collect()
+        held.append((sys.getrefcount(body) - before, len(shown)))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    recorded = scene.capture(
+        app,
+        MAX_BODY_SIZE=1_000,
+        IDENTIFY_USER=lambda request, response: "ann",
+        SKIP_OUTGOING=lambda request, response: shown.append((request, response)),
+    )
+    asyncio.run(ask(recorded, "GET", "/"))
+    assert held == [(0, 0)]
+    ((request, response),) = shown
+    assert request.headers["content-length"] == response.request.headers["content-length"] == "100000"
+    assert response.text == "as you like"
+
+
+@pytest.mark.parametrize(("post", "body_of"), [(by_requests, "body"), (by_httpx, "content")])
+def test_the_request_of_a_response_has_the_body_that_was_captured(scene: Scene, post: Any, body_of: str):
+    shown: list[Any] = []
+    scene.capture(SKIP_OUTGOING=lambda request, response: shown.extend((request, response.request)))
+    post(scene.url("/echo"), b"whole")
+    assert [getattr(request, body_of) for request in shown] == [b"whole", b"whole"]
+    assert [str(request.url) for request in shown] == [scene.url("/echo")] * 2
