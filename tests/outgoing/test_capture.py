@@ -1,14 +1,17 @@
 """Patching the client libraries: when, once, beside others, and undone."""
 
 import asyncio
+import copy
 import gc
 import gzip
 import os
+import pickle
 import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from inspect import unwrap
 from types import ModuleType
 from typing import Any
 
@@ -462,3 +465,16 @@ def test_only_the_first_middleware_is_kept_for_calls_that_no_request_makes(scene
 def test_a_library_that_another_thread_is_just_importing_is_patched():
     make = MAKE.format(capture=True).replace("MoesifMiddleware(", "make = partial(MoesifMiddleware, ")
     assert printed(SLOW_IMPORT + make + IMPORT_MEANWHILE) == "True"
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_what_was_patched_is_copied_and_pickled_like_any_function(scene: Scene, again: Any):
+    scene.capture()
+    for owner, name in PATCHED:
+        assert unwrap(again(getattr(owner, name))) is unwrap(getattr(owner, name))
+        assert unwrap(again(vars(owner)[name])) is unwrap(vars(owner)[name])
+    sending = again(requests.adapters.HTTPAdapter(max_retries=2).send)
+    assert sending.__self__.max_retries.total == 2
+    request = requests.Request("GET", scene.url("/status/200")).prepare()
+    assert sending(request).content == b"as you like"
+    assert asyncio.run(scene.event())["request"]["uri"] == scene.url("/status/200")
