@@ -63,7 +63,7 @@ async def _write_bytes(wrapped: Callable[..., Any], request: Any, args: Argument
 
 def _sent(request: Any) -> Sent:
     url = request.url
-    target = url.raw_path_qs.encode("ascii")
+    target = url.raw_path_qs.encode("utf-8", "replace")
     headers = header_pairs(request.headers.items())
     return Sent(request.method, url.scheme, url.raw_host or "", url.port, target, headers)
 

@@ -16,6 +16,7 @@ class WatchedReader(Proxy):
         super().__init__(reader)
         self._self_call = call
         self._self_decoding = decoding
+        self._self_told_before = 0
 
     async def read(self, n: int = -1) -> bytes:
         return await self._self_told(self.__wrapped__.read(n))
@@ -41,6 +42,11 @@ class WatchedReader(Proxy):
         data: bytes = self.__wrapped__.read_nowait(n)
         self._self_tell(data)
         return data
+
+    def unread_data(self, data: bytes) -> None:
+        """Of a multipart response, mostly: what is pushed back is read once more."""
+        self.__wrapped__.unread_data(data)
+        self._self_told_before += len(data)
 
     def iter_chunked(self, n: int) -> Any:
         # Called for what it sets on the reader.
@@ -75,7 +81,9 @@ class WatchedReader(Proxy):
             raise
 
     def _self_tell(self, data: bytes) -> None:
-        self._self_call.received(data, decoded=self._self_is_decoded())
+        again = min(len(data), self._self_told_before)
+        self._self_told_before -= again
+        self._self_call.received(data[again:] if again else data, decoded=self._self_is_decoded())
         if self.__wrapped__.at_eof():
             self._self_call.completed()
 

@@ -49,11 +49,13 @@ class Sent(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """The response's body, for functions to see: ``None`` where it is not all there."""
+    """The bodies, for functions to see a response with: ``None`` where one is not all there."""
 
     body: bytes | None
     decoded: bool
     """Whether it is without the content coding that the headers name."""
+    request_body: bytes | None
+    """For the request that the response has."""
 
 
 Method = Callable[Concatenate["OutgoingCall", P], None]
@@ -127,7 +129,11 @@ class OutgoingCall:
             self.lost(error)
 
     def shown_as(self, show_request: Callable[[bytes | None], Any]) -> None:
-        """How to make the library's request of its captured body (None: not all there)."""
+        """How to make the library's request of its captured body (None: not all there).
+
+        It holds no body itself, as ``show`` in ``answered`` does not: a call may wait, and only what was
+        captured of it counts for how many may.
+        """
         self._show_request = show_request
 
     @_contained
@@ -140,6 +146,7 @@ class OutgoingCall:
     def sending_anew(self) -> None:
         """The request's body is sent from its beginning again."""
         self.request_body = BodyTap(self.request_body.limit_bytes)
+        self._request_complete = False
 
     def sent(self) -> None:
         """The request's body has gone out to its end."""
@@ -210,10 +217,11 @@ class OutgoingCall:
             request = None
         if response is not None and (len(response) < record.response_body_size or record.ending):
             response = None
+        captured = Captured(response, record.response_decoded, request)
         show_request, show_response = self._show_request, self._show_response
         return (
             None if show_request is None else show_request(request),
-            None if show_response is None else show_response(Captured(response, record.response_decoded)),
+            None if show_response is None else show_response(captured),
         )
 
     def record(self, ended_at: float, weight: int, settings: EventSettings | None) -> Record:

@@ -6,7 +6,9 @@ to the first that was made with CAPTURE_OUTGOING_REQUESTS. A forked child goes o
 """
 
 import atexit
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from importlib import import_module
@@ -47,25 +49,29 @@ class Library(Protocol):
 
 
 class _Capture:
-    """What of this process is patched, and for whom; the first recorder comes first."""
+    """What of this process is patched, and for whom."""
 
     def __init__(self) -> None:
-        self.recorders: list[OutgoingRecorder] = []
+        self.first: OutgoingRecorder | None = None
+        """The others are their middlewares' alone, and go with them."""
         self.patches: Patches | None = None
 
 
 _capture = _Capture()
+_END = object()
 _below: ContextVar[bool] = ContextVar("moesifasgi_below", default=False)
 
 
 def start(settings: Settings, recorder: Recorder, in_force: PolicyInForce) -> OutgoingRecorder:
     """Record outgoing calls from now on, for one more middleware."""
     made = OutgoingRecorder(settings, recorder, in_force)
-    _capture.recorders.append(made)
+    if _capture.first is None:
+        _capture.first = made
     if _capture.patches is None:
         patches = _capture.patches = Patches()
         atexit.register(record_dropped)
         for name, file in LIBRARIES.items():
+            _wait_for_import(name)
             register_post_import_hook(partial(_patch, patches, file), name)
     return made
 
@@ -75,16 +81,17 @@ def stop() -> None:
     if _capture.patches is not None:
         _capture.patches.undo()
         _capture.patches = None
-    _capture.recorders.clear()
+    _capture.first = None
 
 
 def begin(describe: Callable[..., Sent], *arguments: object) -> OutgoingCall | None:
     """A call goes out, as ``describe(*arguments)`` says; None if it is not recorded. Never raises."""
-    if within_functions.get() or _below.get() or not _capture.recorders:
+    first = _capture.first
+    if within_functions.get() or _below.get() or first is None:
         return None
     record_dropped()
     serving = serving_now()
-    owner = _capture.recorders[0] if serving is None else serving.owner
+    owner = first if serving is None else serving.owner
     try:
         sent = describe(*arguments)
         return None if _goes_to_a_collector(sent) else owner.begin(sent, serving)
@@ -102,6 +109,33 @@ def below(function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str
         return function(*args, **kwargs)
     finally:
         _below.reset(token)
+
+
+def above(function: Callable[..., T], *args: Any) -> T:
+    """Within a library's function, call what is the application's own: the calls that it makes are calls."""
+    if not _below.get():
+        return function(*args)
+    token = _below.set(False)
+    try:
+        return function(*args)
+    finally:
+        _below.reset(token)
+
+
+def parts_above(parts: Iterable[T]) -> Iterator[T]:
+    """The parts of the application's own body, each made as ``above`` says."""
+    own = above(iter, parts)
+    while (part := above(next, own, _END)) is not _END:
+        yield cast(T, part)
+
+
+def _wait_for_import(name: str) -> None:
+    """Where another thread is just importing the library, there is not all of it to patch yet."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    if getattr(spec, "_initializing", False):
+        # That thread holds the module's lock; should it fail, the application is told there.
+        with suppress(Exception):
+            import_module(name)
 
 
 def _patch(patches: Patches, file: str, module: ModuleType) -> None:

@@ -8,10 +8,11 @@ mocks) make no calls. Functions get an ``httpx.Request`` and an ``httpx.Response
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
+from moesifasgi.event.record import Headers
 from moesifasgi.outgoing.call import Captured, OutgoingCall, Sent
-from moesifasgi.outgoing.capture import begin, below
+from moesifasgi.outgoing.capture import begin, below, parts_above
 from moesifasgi.outgoing.patches import Patches
 
 Arguments = tuple[Any, ...]
@@ -23,6 +24,14 @@ def patch(module: ModuleType, patches: Patches) -> None:
     calls = _Calls(module)
     patches.wrap(module.HTTPTransport, "handle_request", calls.handle)
     patches.wrap(module.AsyncHTTPTransport, "handle_async_request", calls.handle_async)
+
+
+class _Head(NamedTuple):
+    """A request without its body, which may be large: what may be kept while the call waits."""
+
+    method: str
+    url: Any
+    headers: Headers
 
 
 class _Calls:
@@ -71,7 +80,7 @@ class _Calls:
 
     def _watch_request(self, call: OutgoingCall, request: Any, stream: Any) -> None:
         if call.is_asked_about:
-            call.shown_as(partial(self._shown_request, request))
+            call.shown_as(partial(self._shown_request, _head_of(request)))
         try:
             call.sending(request.content)
             call.sent()
@@ -79,28 +88,30 @@ class _Calls:
             request.stream = stream(request.stream, call.sending, call.sent)
 
     def _answered(self, call: OutgoingCall, request: Any, response: Any, stream: Any) -> None:
-        head = (response.status_code, response.headers, dict(response.extensions), request)
-        show = partial(self._shown_response, *head) if call.is_asked_about else None
-        call.answered(response.status_code, list(response.headers.raw), show)
+        headers, show = list(response.headers.raw), None
+        if call.is_asked_about:
+            extensions = {**response.extensions}
+            extensions.pop("network_stream", None)
+            show = partial(self._shown_response, response.status_code, headers, extensions, _head_of(request))
+        call.answered(response.status_code, headers, show)
         response.stream = stream(response.stream, call.received, call.completed, call)
 
-    def _shown_request(self, request: Any, body: bytes | None) -> Any:
+    def _shown_request(self, head: _Head, body: bytes | None) -> Any:
         """Without all of its body, ``content`` raises RequestNotRead."""
         named = {"stream": self._httpx.ByteStream(b"")} if body is None else {"content": body}
-        return self._httpx.Request(request.method, request.url, headers=request.headers.raw, **named)
+        return self._httpx.Request(head.method, head.url, headers=head.headers, **named)
 
     def _shown_response(
-        self, status: int, headers: Any, extensions: Any, request: Any, captured: Captured
+        self, status: int, headers: Headers, extensions: dict[str, Any], request: _Head, captured: Captured
     ) -> Any:
         """Without all of its body, ``content`` raises ResponseNotRead."""
-        extensions.pop("network_stream", None)
         body = self._httpx.ByteStream(captured.body or b"")
         shown = self._httpx.Response(
             status,
-            headers=headers.raw,
+            headers=headers,
             stream=body,
-            request=self._shown_request(request, _content(request)),
-            extensions=extensions,
+            request=self._shown_request(request, captured.request_body),
+            extensions=dict(extensions),
         )
         if captured.body is not None:
             shown.read()
@@ -135,7 +146,8 @@ class _Watching:
 class _Parts(_Watching):
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for part in self._stream:
+            # A request's is the application's own; a response's is read by the application.
+            for part in parts_above(self._stream) if self._call is None else self._stream:
                 self._tell(part)
                 yield part
         except Exception as error:
@@ -176,8 +188,8 @@ def _sent(request: Any) -> Sent:
     )
 
 
-def _content(request: Any) -> bytes | None:
-    return getattr(request, "_content", None)
+def _head_of(request: Any) -> _Head:
+    return _Head(request.method, request.url, list(request.headers.raw))
 
 
 def _put_back(request: Any, stream: Any) -> None:

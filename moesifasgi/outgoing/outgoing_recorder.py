@@ -75,8 +75,12 @@ class OutgoingRecorder:
             context.run(self._complete_with_functions, call)
 
         loop = call.loop if running_loop() is None else None
+        if loop is None or not loop.is_running():
+            # Nor does one that has stopped come to it, or only when the event is of no use any more.
+            complete()
+            return
         try:
-            complete() if loop is None else loop.call_soon_threadsafe(complete)
+            loop.call_soon_threadsafe(complete)
         except RuntimeError:
             # The loop is closed; ``complete`` raises nothing.
             complete()

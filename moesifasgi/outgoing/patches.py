@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from wrapt import FunctionWrapper, wrap_object
+from wrapt import wrap_object
+
+from moesifasgi.outgoing.wrapped_function import WrappedFunction
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 """(wrapped, instance, args, kwargs) → what the wrapped function would return."""
@@ -19,7 +21,7 @@ class Patches:
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> None:
         """Have ``wrapper`` called instead of ``owner.name``, a class's function. AttributeError if none."""
         is_own = name in vars(owner)
-        made = wrap_object(owner, name, FunctionWrapper, (wrapper, lambda: self._is_on))
+        made = wrap_object(owner, name, WrappedFunction, (wrapper, lambda: self._is_on, owner, name))
         self._made.append((owner, name, made, is_own))
 
     def undo(self) -> None:

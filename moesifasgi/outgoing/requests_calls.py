@@ -60,7 +60,7 @@ def _sent(request: Any) -> Sent:
 def _watch_body(call: OutgoingCall, request: Any) -> None:
     request.body = watched(request.body, call)
     if call.is_asked_about:
-        call.shown_as(partial(_shown_request, request))
+        call.shown_as(partial(_shown_request, _without_body(request)))
 
 
 def _answered(call: OutgoingCall, response: Any) -> None:
@@ -71,8 +71,15 @@ def _answered(call: OutgoingCall, response: Any) -> None:
     watch(raw, call)
 
 
-def _shown_request(request: Any, body: bytes | None) -> Any:
-    shown = request.copy()
+def _without_body(request: Any) -> Any:
+    """What may be kept: the body may be large, and hold what the application wants to let go of."""
+    head = request.copy()
+    head.body = None
+    return head
+
+
+def _shown_request(head: Any, body: bytes | None) -> Any:
+    shown = head.copy()
     shown.body = body
     return shown
 
@@ -80,8 +87,9 @@ def _shown_request(request: Any, body: bytes | None) -> Any:
 def _head_of(response: Any) -> Any:
     """The response without its body. The live one is not kept: letting go of it closes it, and is to."""
     head = Response()
-    for name in ("status_code", "headers", "url", "encoding", "reason", "request"):
+    for name in ("status_code", "headers", "url", "encoding", "reason"):
         setattr(head, name, getattr(response, name))
+    head.request = _without_body(response.request)
     head.headers = response.headers.copy()
     head.cookies = response.cookies.copy()
     head.elapsed = timedelta(0)
@@ -91,7 +99,8 @@ def _head_of(response: Any) -> Any:
 def _shown_response(head: Any, captured: Captured) -> Any:
     """A response of its own for each function; without all of its body, ``content`` raises RuntimeError."""
     shown = Response()
-    shown.__dict__.update(head.__dict__, _content_consumed=True)
+    request = _shown_request(head.request, captured.request_body)
+    shown.__dict__.update(head.__dict__, request=request, _content_consumed=True)
     if captured.body is not None:
         shown.__dict__["_content"] = captured.body
     return shown

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from moesifasgi.outgoing.call import OutgoingCall
+from moesifasgi.outgoing.capture import above, parts_above
 from moesifasgi.outgoing.proxy import Proxy
 
 
@@ -32,17 +33,17 @@ class WatchedFile(Proxy):
         self._self_call = call
 
     def read(self, *arguments: Any) -> Any:
-        data = self.__wrapped__.read(*arguments)
+        data = above(self.__wrapped__.read, *arguments)
         self._self_tell(data)
         return data
 
     def seek(self, *arguments: Any) -> Any:
         # Only to send it once more: it has been asked for its size before it came to us.
         self._self_call.sending_anew()
-        return self.__wrapped__.seek(*arguments)
+        return above(self.__wrapped__.seek, *arguments)
 
     def __iter__(self) -> Iterator[Any]:
-        for data in self.__wrapped__:
+        for data in parts_above(self.__wrapped__):
             self._self_tell(data)
             yield data
         self._self_call.sent()
@@ -62,7 +63,11 @@ class WatchedParts(Proxy):
         self._self_call = call
 
     def __iter__(self) -> Iterator[Any]:
-        for data in self.__wrapped__:
+        parts = above(iter, self.__wrapped__)
+        if parts is not self.__wrapped__:
+            # They begin anew each time that urllib3 tries again; what gives its parts only once does not.
+            self._self_call.sending_anew()
+        for data in parts_above(parts):
             self._self_call.sending(data)
             yield data
         self._self_call.sent()

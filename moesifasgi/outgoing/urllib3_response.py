@@ -34,7 +34,9 @@ def is_decoded(response: Any) -> bool:
 def _watched(kind: type[HTTPResponse]) -> type[HTTPResponse]:
     if issubclass(kind, _Watched):
         return kind
-    return type(kind.__name__, (_Watched, kind), {"__slots__": (), "__module__": kind.__module__})
+    # Before urllib3 2.2 there is none, and who reads looks whether there is: io.TextIOWrapper, for one.
+    mixin = _WatchedRead1 if hasattr(kind, "read1") else _Watched
+    return type(kind.__name__, (mixin, kind), {"__slots__": (), "__module__": kind.__module__})
 
 
 class _Watched(HTTPResponse):
@@ -45,12 +47,6 @@ class _Watched(HTTPResponse):
     def read(self, amt: Any = None, decode_content: Any = None, *arguments: Any, **named: Any) -> Any:
         data = self._told(partial(super().read, amt, decode_content, *arguments, **named), decode_content)
         if amt is None or amt < 0 or (amt and not data):
-            self.__dict__[_CALL].completed()
-        return data
-
-    def read1(self, amt: Any = None, decode_content: Any = None) -> Any:
-        data = self._told(partial(super().read1, amt, decode_content), decode_content)
-        if not data and amt != 0:
             self.__dict__[_CALL].completed()
         return data
 
@@ -90,4 +86,14 @@ class _Watched(HTTPResponse):
         if data:
             decodes = self.decode_content if decode_content is None else decode_content
             call.received(data, decoded=bool(decodes) and is_decoded(self))
+        return data
+
+
+class _WatchedRead1(_Watched):
+    __slots__ = ()
+
+    def read1(self, amt: Any = None, decode_content: Any = None) -> Any:
+        data = self._told(partial(super().read1, amt, decode_content), decode_content)
+        if not data and amt != 0:
+            self.__dict__[_CALL].completed()
         return data

@@ -59,6 +59,9 @@ text. In `metadata.moesif.ending`:
 | `disconnected` | the application closed the response before its end, or cancelled the call |
 | `abandoned` | the application let go of the response, neither read nor closed; recorded a little later |
 
+aiohttp follows a redirect without reading the redirect's own body: where it has one, the hop is
+`disconnected` too, whatever comes of the next.
+
 ## Whose call it is
 
 Where no function of yours says otherwise, a call that is made while a request is served has that request's

@@ -1,14 +1,17 @@
 """Patching the client libraries: when, once, beside others, and undone."""
 
 import asyncio
+import copy
 import gc
 import gzip
 import os
+import pickle
 import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from inspect import unwrap
 from types import ModuleType
 from typing import Any
 
@@ -40,6 +43,30 @@ import sys
 from moesifasgi import MoesifMiddleware
 settings = {{"APPLICATION_ID": "a", "TRANSPORT": "memory", "CAPTURE_OUTGOING_REQUESTS": {capture}}}
 MoesifMiddleware(settings=settings)
+"""
+
+SLOW_IMPORT = """
+import threading
+from functools import partial
+class Slow:
+    # Of the library's parts this one takes its time.
+    reached, go_on = threading.Event(), threading.Event()
+    def find_spec(self, name, path=None, target=None):
+        if name == "httpx._transports":
+            self.reached.set()
+            self.go_on.wait(10)
+"""
+IMPORT_MEANWHILE = """
+import moesifasgi.outgoing.capture
+sys.meta_path.insert(0, Slow())
+importing = threading.Thread(target=__import__, args=("httpx",))
+importing.start()
+Slow.reached.wait(10)
+threading.Timer(0.5, Slow.go_on.set).start()
+make()
+importing.join()
+import httpx
+print(hasattr(httpx.HTTPTransport.handle_request, "__wrapped__"))
 """
 
 
@@ -419,3 +446,35 @@ def test_a_read_that_is_cancelled_and_tried_again_is_one_call(scene: Scene):
         return await scene.event()
 
     assert asyncio.run(main())["metadata"]["moesif"] == {"ending": "disconnected"}
+
+
+def test_only_the_first_middleware_is_kept_for_calls_that_no_request_makes(scene: Scene):
+    kept = []
+    for _ in range(3):
+
+        def skip(request: Any, response: Any) -> bool:
+            return False
+
+        kept.append(weakref.ref(skip))
+        scene.capture(SKIP_OUTGOING=skip)
+        del skip
+    gc.collect()
+    assert [function() is not None for function in kept] == [True, False, False]
+
+
+def test_a_library_that_another_thread_is_just_importing_is_patched():
+    make = MAKE.format(capture=True).replace("MoesifMiddleware(", "make = partial(MoesifMiddleware, ")
+    assert printed(SLOW_IMPORT + make + IMPORT_MEANWHILE) == "True"
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_what_was_patched_is_copied_and_pickled_like_any_function(scene: Scene, again: Any):
+    scene.capture()
+    for owner, name in PATCHED:
+        assert unwrap(again(getattr(owner, name))) is unwrap(getattr(owner, name))
+        assert unwrap(again(vars(owner)[name])) is unwrap(vars(owner)[name])
+    sending = again(requests.adapters.HTTPAdapter(max_retries=2).send)
+    assert sending.__self__.max_retries.total == 2
+    request = requests.Request("GET", scene.url("/status/200")).prepare()
+    assert sending(request).content == b"as you like"
+    assert asyncio.run(scene.event())["request"]["uri"] == scene.url("/status/200")

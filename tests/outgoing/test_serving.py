@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -330,3 +331,33 @@ def test_a_request_without_calls_is_recorded_as_ever(scene: Scene):
 
     event = asyncio.run(main())
     assert (event["direction"], event["user_id"]) == ("Incoming", "ann")
+
+
+def test_a_call_that_outlives_the_run_of_its_loop_is_recorded_when_it_ends(scene: Scene):
+    stopped = threading.Event()
+    threads: list[threading.Thread] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        began = threading.Event()
+
+        def call() -> None:
+            with requests.get(scene.url("/parts/3"), stream=True, timeout=10) as response:
+                began.set()
+                stopped.wait(10)
+                assert response.content
+
+        threads.append(threading.Thread(target=copy_context().run, args=(call,)))
+        threads[0].start()
+        await asyncio.to_thread(began.wait, 10)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    recorded = scene.capture(app, SKIP_OUTGOING=lambda request, response: False)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(ask(recorded, "GET", "/"))
+    stopped.set()
+    threads[0].join()
+    directions = [event["direction"] for event in scene.worker.events]
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    assert directions == ["Incoming", "Outgoing"]
