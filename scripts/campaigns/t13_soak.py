@@ -30,7 +30,7 @@ WARM = 0.2
 MORE_BYTES = 24_000_000
 """By which resident memory may differ between two moments: what is under way at them differs too."""
 UPLOADS = 4
-"""Connections to the collector that a shipper may have open at one moment, and not at another."""
+"""Connections to the collector, and threads for them, that a shipper has at one moment and not at another."""
 WAIT_S = 60.0
 REST_S = 0.5
 """So long the same numbers: what comes and goes with traffic has gone."""
@@ -51,7 +51,8 @@ class Held:
         return cls(process.memory_info().rss, process.num_fds(), process.num_threads())
 
     def is_no_more_than(self, before: "Held") -> bool:
-        same = self.descriptors <= before.descriptors + UPLOADS and self.threads <= before.threads
+        descriptors, threads = before.descriptors + UPLOADS, before.threads + UPLOADS
+        same = self.descriptors <= descriptors and self.threads <= threads
         return same and self.memory_bytes <= before.memory_bytes + MORE_BYTES
 
 
