@@ -59,7 +59,11 @@ def _candidates(spool_dir: str | None, environ: Mapping[str, str]) -> Iterator[P
         yield Path(temporary, f"moesif-{os.geteuid()}")
 
 
-def refuse_strangers(found: os.stat_result, *, forbidden: int = 0o022) -> None:
+FORBIDDEN_MODE = 0o022
+"""Bits of a spool directory's mode: nobody else may write to it."""
+
+
+def refuse_strangers(found: os.stat_result, *, forbidden: int = FORBIDDEN_MODE) -> None:
     """OSError where what was found is no directory, not ours, or has one of these bits of its mode set.
 
     Who may write to it can put files there that are taken for a worker's, and take the spool away.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from moesifasgi.places import FORBIDDEN_MODE
 from moesifasgi.shipper.clients import url
 from moesifasgi.shipper.configuration.load import Loaded
 from moesifasgi.shipper.configuration.values import Configuration, Unknown
@@ -67,7 +68,7 @@ def _may_give_to(group: int | None) -> bool:
 
 def _spool(directory: Path, min_free_bytes: int) -> Iterator[Finding]:
     there = next(path for path in (directory, *directory.parents) if path.exists())
-    if (fault := _unusable(there)) is not None:
+    if (fault := _unusable(there) or _open_to_strangers(there, directory)) is not None:
         yield Finding(Verdict.FAILED, "spool", fault)
         return
     yield from _room(there, min_free_bytes)
@@ -85,6 +86,14 @@ def _unusable(directory: Path) -> str | None:
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return f"{directory}: expected a directory that user id {os.geteuid()} may write to"
     return None
+
+
+def _open_to_strangers(there: Path, directory: Path) -> str | None:
+    """Why the spool's own directory would be refused, whoever runs the shipper."""
+    mode = stat.S_IMODE(there.stat().st_mode)
+    if there != directory or not mode & FORBIDDEN_MODE:
+        return None
+    return f"{directory}: others may write to it (mode {mode:04o}); expected at most 0755"
 
 
 def _room(directory: Path, min_free_bytes: int) -> Iterator[Finding]:

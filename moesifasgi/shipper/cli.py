@@ -1,5 +1,7 @@
 """The command ``moesif-shipper``: its commands are in ``commands``, one file each."""
 
+from typing import Any
+
 import click
 
 from moesifasgi.shipper.commands.check import check
@@ -19,6 +21,12 @@ class InOrder(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except PermissionError as error:
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
 @click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})

@@ -187,3 +187,11 @@ def test_a_user_who_may_not_write_there_is_told_so(place: Path, collector: Colle
 def test_the_example_is_printed_whole():
     result = CliRunner().invoke(main, ["check", "--example"])
     assert (result.exit_code, result.output) == (0, example())
+
+
+def test_a_spool_directory_that_others_may_write_to_would_be_refused(place: Path):
+    (place / "spool").mkdir()
+    (place / "spool").chmod(0o777)
+    code, lines = check(place)
+    assert code == 1
+    assert any(f"{place / 'spool'}: others may write to it (mode 0777)" in line for line in lines)

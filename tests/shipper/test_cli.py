@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from lab import nobody
 from lab.processes import eventually
 from lab.shipper_process import channel_to, standalone
 from lab.tenants import tenants
@@ -59,10 +60,12 @@ def test_asking_makes_no_directory(command: str, tmp_path: Path, monkeypatch):
         (("run", "--base-uri", "ftp://x y"), "expected an http or https URL"),
         (("run", "--log-level", "loud"), "expected 'debug' or 'info'"),
         (("inspect", "--host", "256.0.0.1"), "cannot listen on 256.0.0.1"),
+        (("inspect", "--port", "99999"), "99999 is not in the range"),
+        (("flush", "--timeout", "nan"), "expected a number of seconds"),
         (("unknown",), "No such command"),
     ],
 )
-def test_a_wrong_option_is_refusedin_words(arguments: tuple[str, ...], expected: str):
+def test_a_wrong_option_is_refused_in_words(arguments: tuple[str, ...], expected: str):
     result = run(*arguments)
     assert result.exit_code != 0
     assert expected in result.output
@@ -87,7 +90,7 @@ def test_a_spool_in_use_is_refused_with_the_owner_named(tmp_path: Path):
     assert result.output.startswith("Error: ")
 
 
-def test_statusin_words_lists_what_is_wrong_with_a_policy_up_to_ten_lines():
+def test_status_in_words_lists_what_is_wrong_with_a_policy_up_to_ten_lines():
     def words(count: int) -> list[str]:
         policy = {
             "state": "ok",
@@ -230,3 +233,26 @@ def test_a_watch_outlives_the_shipper_that_it_watches_and_its_end_tells_the_last
             assert any(line.startswith("no shipper: ") for line in watch.stdout)
             watch.send_signal(signal.SIGINT)
             assert watch.wait(10.0) == NO_SHIPPER
+
+
+@pytest.mark.parametrize(("command", "code"), [("status", NO_SHIPPER), ("flush", NO_SHIPPER), ("check", 1)])
+def test_what_this_user_may_not_look_at_is_said_in_one_line(command: str, code: int, short_dir: Path):
+    if (why := nobody.missing_right()) is not None:
+        pytest.skip(why)
+    closed = short_dir / "closed"
+    closed.mkdir(mode=0o700)
+    file = short_dir / "shipper.toml"
+    file.write_text(f'socket = "{closed / "s.sock"}"\nspool_dir = "{short_dir}"\n')
+    file.chmod(0o644)
+    short_dir.chmod(0o755)
+    done = subprocess.run(
+        [*nobody.PREFIX, sys.executable, "-m", "moesifasgi.shipper", command],
+        env={**os.environ, "MOESIF_SHIPPER_CONFIG": str(file)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd="/",
+    )
+    assert done.returncode == code, done
+    assert "Permission denied" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,5 +1,6 @@
 """``moesif-shipper flush``: wait until what was received so far is delivered."""
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,6 +14,12 @@ from moesifasgi.shipper.commands.options import socket_meant, socket_option
 from moesifasgi.shipper.commands.progress import progress
 
 
+def _a_time(_context: click.Context, _option: click.Parameter, given: float) -> float:
+    if math.isnan(given):
+        raise click.BadParameter("expected a number of seconds")
+    return given
+
+
 @click.command()
 @socket_option
 @click.option(
@@ -21,6 +28,7 @@ from moesifasgi.shipper.commands.progress import progress
     type=click.FloatRange(0, 86_400, min_open=True),
     default=30.0,
     show_default=True,
+    callback=_a_time,
     help="Longest wait in seconds.",
 )
 def flush(socket_path: Path | None, timeout_s: float) -> None:

@@ -25,9 +25,16 @@ def socket_meant(given: Path | None) -> Path:
         return given
     named = os.environ.get("MOESIF_SHIPPER_SOCKET")
     standalone = Path(named or _configured() or DEFAULT_SOCKET)
-    if named or standalone.is_socket():
+    if named or _is_there(standalone):
         return standalone
     return embedded_socket(os.environ.get("MOESIF_SPOOL_DIR"), os.environ)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_socket()
+    except PermissionError:
+        return True  # To connect is what tells why not.
 
 
 def _configured() -> str | None:
