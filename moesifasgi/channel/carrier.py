@@ -66,7 +66,7 @@ PATIENCE_S = 0.7
 STARTING_PATIENCE_S = 3.0
 """The same while a shipper is being started, which takes about half a second on an idle machine."""
 GOODBYE_S = 0.2
-"""How long it then waits for its thread to end; together they are 1 s."""
+"""How long it then waits for its thread to end; together they are less than 1 s."""
 
 
 class Carrier:
