@@ -59,6 +59,7 @@ setup(
         "moesifapi>=1.5.2",
         "orjson>=3.9.10",
         "isal>=1.5; platform_python_implementation == 'CPython'",
+        "zlib-ng>=0.5; platform_python_implementation == 'CPython'",
         "click>=8.1",
         "prometheus_client>=0.19",
         "regex>=2024.4.16",

@@ -13,6 +13,7 @@ HEAVY = [
     "prometheus_client",
     "orjson",
     "isal",
+    "zlib_ng",
     "click",
     "regex",
     "starlette",

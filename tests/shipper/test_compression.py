@@ -7,8 +7,11 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lab.corpus import orders
 
 from moesifasgi.shipper.compression import compress, decompress, gzip_bytes
+from moesifasgi.shipper.payload import encode_item, pack
+from moesifasgi.wire.messages import Kind
 
 
 @given(st.binary(max_size=2_000))
@@ -25,6 +28,13 @@ def test_the_standard_library_reads_both_forms_and_is_read() -> None:
 
 def test_a_body_is_the_same_each_time_it_is_compressed() -> None:
     assert gzip_bytes(b"payload")[4:8] == b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("batch_size", [25, 200])
+def test_an_upload_is_as_small_as_the_published_package_makes_it(batch_size: int) -> None:
+    """P12: that one uses gzip's highest level, which takes five times as long."""
+    body = pack([encode_item(Kind.RECORD, payload) for _, payload in orders(batch_size)])
+    assert len(gzip_bytes(body)) <= 1.02 * len(gzip.compress(body, 9))
 
 
 def test_a_bomb_is_cut_at_the_limit() -> None:
