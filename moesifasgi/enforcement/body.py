@@ -50,7 +50,7 @@ def body_value(raw: bytes, headers: Mapping[str, str], content_type: str) -> Vie
     if plain != raw:
         views += _views(plain, content_type)
     if not views:
-        stored = stored_body(raw, headers, bounds=IN_THE_WORKER)
+        stored = stored_body(raw, headers, reading=IN_THE_WORKER)
         views = _objects(stored.content) if stored is not None else []
     return views[0] if len(views) == 1 else views or None
 

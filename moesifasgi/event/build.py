@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from moesifasgi.event.body import IN_THE_SHIPPER, Bounds, stored_body
+from moesifasgi.event.body import IN_THE_SHIPPER, Reading, stored_body
 from moesifasgi.event.client_ip import client_ip
 from moesifasgi.event.event_settings import EventSettings
 from moesifasgi.event.fields import check_fields
@@ -37,20 +37,20 @@ _EPOCH = datetime(1970, 1, 1)
 Notes = dict[str, Any]
 
 
-def build_event(record: Record) -> dict[str, Any]:
+def build_event(record: Record, reading: Reading = IN_THE_SHIPPER) -> dict[str, Any]:
     """The event of one exchange. Raises ValueError where a field's type cannot be: the frame was damaged."""
-    return build_noted(record)[0]
+    return build_noted(record, reading)[0]
 
 
-def build_noted(record: Record, bounds: Bounds = IN_THE_SHIPPER) -> tuple[dict[str, Any], Notes]:
+def build_noted(record: Record, reading: Reading) -> tuple[dict[str, Any], Notes]:
     """``build_event``, and its notes as they are before the user's own metadata is laid over them."""
     check_fields(record)
     settings = EventSettings.from_wire(record.settings)
     headers = flat_headers(record.request_headers)
     notes: Notes = {}
     event: dict[str, Any] = {
-        "request": _request(record, settings, headers, notes, bounds),
-        "response": _response(record, notes, bounds),
+        "request": _request(record, settings, headers, notes, reading),
+        "response": _response(record, notes, reading),
         "transaction_id": record.transaction_id,
         "user_id": _user_id(record, settings, headers),
         "company_id": _text(record.company_id),
@@ -76,7 +76,7 @@ def is_unread(record: Record, headers: Mapping[str, str]) -> bool:
 
 
 def _request(
-    record: Record, settings: EventSettings, headers: dict[str, str], notes: Notes, bounds: Bounds
+    record: Record, settings: EventSettings, headers: dict[str, str], notes: Notes, reading: Reading
 ) -> dict[str, Any]:
     # An outgoing call went where its URL says, and its client is this application.
     incoming = record.direction != OUTGOING
@@ -94,13 +94,13 @@ def _request(
     if body is not None:
         note = {"read_bytes": record.request_body_size} if is_unread(record, headers) else {}
         coded = _as_decoded(headers) if record.request_decoded else headers
-        request |= _body(body, record.request_body_size, coded, note, bounds)
+        request |= _body(body, record.request_body_size, coded, note, reading)
         if note:
             notes["request_body"] = note
     return request
 
 
-def _response(record: Record, notes: Notes, bounds: Bounds) -> dict[str, Any] | None:
+def _response(record: Record, notes: Notes, reading: Reading) -> dict[str, Any] | None:
     status = record.status
     if status is None:
         if record.ending != Ending.FAILED or record.direction == OUTGOING:
@@ -111,7 +111,7 @@ def _response(record: Record, notes: Notes, bounds: Bounds) -> dict[str, Any] | 
     if record.response_body is not None:
         note: Notes = {}
         coded = _as_decoded(headers) if record.response_decoded else headers
-        response |= _body(record.response_body, record.response_body_size, coded, note, bounds)
+        response |= _body(record.response_body, record.response_body_size, coded, note, reading)
         if note:
             notes["response_body"] = note
     elif record.response_unseen:
@@ -119,12 +119,12 @@ def _response(record: Record, notes: Notes, bounds: Bounds) -> dict[str, Any] | 
     return response
 
 
-def _body(raw: bytes, size: int, headers: Mapping[str, str], note: Notes, bounds: Bounds) -> dict[str, Any]:
+def _body(raw: bytes, size: int, headers: Mapping[str, str], note: Notes, reading: Reading) -> dict[str, Any]:
     """The body's fields of a request or response; what is not as it was is added to ``note``."""
     cut = size > len(raw)
     if cut:
         note |= {"cut_at_bytes": len(raw), "size_bytes": size}
-    body = stored_body(raw, headers, cut=cut, bounds=bounds)
+    body = stored_body(raw, headers, cut=cut, reading=reading)
     if body is None:
         return {}
     if body.undecoded is not None:

@@ -9,13 +9,16 @@ from typing import Any
 import msgpack
 import orjson
 
+from moesifasgi.event.body import IN_THE_SHIPPER
 from moesifasgi.event.build import build_event
 from moesifasgi.event.record import Record
 from moesifasgi.shipper.cut import MAX_EVENT_BYTES, CannotBeCut, cut, dumps
+from moesifasgi.shipper.quick_json import quick_json
 from moesifasgi.wire.messages import Kind
 
 MAX_UPLOAD_BYTES = 5_000_000
 """Uncompressed. The collector takes 50 MB; smaller uploads are cheaper to lose and to bisect."""
+_READING = IN_THE_SHIPPER._replace(shortcut=quick_json)
 _REQUIRED_IDS: dict[int, tuple[str, ...]] = {
     Kind.USER: ("user_id",),
     Kind.COMPANY: ("company_id",),
@@ -61,7 +64,7 @@ def _unpacked(kind: int, payload: bytes) -> dict[str, Any] | bytes:
     # unpackb allows no string, array or map to claim more than the payload's length.
     item = msgpack.unpackb(payload, strict_map_key=False, unicode_errors="replace", timestamp=3)
     if kind == Kind.RECORD:
-        return build_event(Record.from_wire(item))
+        return build_event(Record.from_wire(item), _READING)
     value = orjson.loads(item) if isinstance(item, bytes) else item
     if not isinstance(value, dict):
         raise Unserialisable(f"an item is an object, not {type(value).__name__}")

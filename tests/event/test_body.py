@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moesifasgi.event.body import ESCAPES_A_VALUE, IN_THE_WORKER, Bounds, StoredBody, stored_body
+from moesifasgi.event.body import ESCAPES_A_VALUE, IN_THE_WORKER, Reading, StoredBody, stored_body
 from moesifasgi.event.charsets import _CODECS, codec_of
 
 JSON_TYPE = {"content-type": "application/json"}
@@ -160,7 +160,7 @@ def test_the_last_of_repeated_keys_wins():
 def test_a_body_beyond_its_bounds_is_stored_as_it_came(text, reason):
     """1 kB of gzip held up the event loop for a second."""
     raw = gzip.compress(text)
-    body = stored_body(raw, {**JSON_TYPE, "content-encoding": "gzip"}, bounds=IN_THE_WORKER)
+    body = stored_body(raw, {**JSON_TYPE, "content-encoding": "gzip"}, reading=IN_THE_WORKER)
     assert body is not None
     assert body.undecoded == reason
     assert (body.transfer_encoding == "base64") is (reason is not None)
@@ -172,7 +172,7 @@ def test_a_form_is_bounded_by_what_its_escapes_cost():
     form = {"content-type": "application/x-www-form-urlencoded"}
     most = b"a=" + b"%41" * (ESCAPES_A_VALUE * IN_THE_WORKER.values)
     for raw, undecoded in ((most, None), (most + b"%41" * ESCAPES_A_VALUE, "too_large")):
-        body = stored_body(raw, form, bounds=IN_THE_WORKER)
+        body = stored_body(raw, form, reading=IN_THE_WORKER)
         assert body is not None
         assert body.undecoded == undecoded
 
@@ -190,7 +190,7 @@ def test_a_bomb_of_values_costs_the_shipper_little(unit, times, undecoded):
 
 
 def test_values_are_counted_in_a_body_without_a_coding_too():
-    body = stored_body(b"[1,2,3]", JSON_TYPE, bounds=Bounds(values=2))
+    body = stored_body(b"[1,2,3]", JSON_TYPE, reading=Reading(values=2))
     assert body is not None
     assert (body.transfer_encoding, body.undecoded) == ("base64", "too_large")
 
