@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -22,6 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
 
 from moesifasgi.shipper.deadline import Deadlines, Limit
+from moesifasgi.shipper.named_file import content_of
 from moesifasgi.shipper.resolving import Resolver, Unresolved
 
 MAX_RESPONSE_BYTES = 65_536
@@ -31,8 +33,14 @@ CONNECT_S = 5.0
 """The usual limit for resolving a name, and for connecting."""
 
 
+MAX_BUNDLE_BYTES = 4 << 20
+"""Of a CA bundle; that of all public authorities has 0.3 MB."""
 SEND_BYTES = 128 * 1024
 """What is given to the socket at once: each piece has the time that connecting has, not the whole body."""
+
+
+class NoAuthorities(ValueError):
+    """The CA bundle cannot be used; the text says why. (An OSError would become a failed connection.)"""
 
 
 class NoAnswer(Exception):
@@ -84,7 +92,7 @@ class Http:
         self._session = requests.Session()
         self._session.auth = _anonymous
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(pool_connections=connections, pool_maxsize=connections)
+        adapter = _Adapter(ca_bundle, pool_connections=connections, pool_maxsize=connections)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         self._options: dict[str, Any] = {
@@ -168,6 +176,8 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 def _reason(error: Exception, limit: Limit, total_s: float) -> str:
     if limit.expired:
         return _overdue(total_s)
+    if isinstance(error, NoAuthorities):
+        return str(error)
     return next((word for kind, word in _WORDS if isinstance(error, kind)), type(error).__name__)
 
 
@@ -222,6 +232,28 @@ def _watch(sock: socket.socket) -> None:
 class _WatchedTls(_Watched, HTTPSConnection):
     """The same over TLS."""
 
+    def connect(self) -> None:
+        """Trust what is in the CA bundle now. It is read here: OpenSSL would wait for a pipe."""
+        bundle = self.ca_certs
+        if bundle is not None:
+            self.ca_cert_data, self.ca_certs = _authorities(Path(bundle)), None
+        try:
+            super().connect()
+        finally:
+            self.ca_certs = bundle
+
+
+def _authorities(bundle: Path) -> str:
+    try:
+        content = content_of(bundle, MAX_BUNDLE_BYTES)
+    except OSError as error:
+        raise NoAuthorities(f"CA bundle {bundle}: expected a file, {error.strerror}") from error
+    # Comments may hold names in any encoding.
+    text = content.decode("ascii", "ignore")
+    if "CERTIFICATE-----" not in text:
+        raise NoAuthorities(f"CA bundle {bundle}: expected certificates (PEM), found none")
+    return text
+
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Watched
@@ -236,6 +268,20 @@ _POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
 
 class _Adapter(HTTPAdapter):
     """An adapter whose pools, direct or through a proxy, make watched connections."""
+
+    def __init__(self, ca_bundle: str | None, **options: Any) -> None:
+        self._ca_bundle = ca_bundle
+        super().__init__(**options)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """A bundle that is given to us is a file, whatever is there now; one of the environment as usual."""
+        if verify != self._ca_bundle or not url.lower().startswith("https:"):
+            try:
+                super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # types-requests
+            except OSError as error:
+                raise NoAuthorities(f"REQUESTS_CA_BUNDLE {verify}: expected a file, found nothing") from error
+            return
+        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", verify, None
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, blocksize=SEND_BYTES)

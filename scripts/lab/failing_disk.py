@@ -13,6 +13,7 @@ from pathlib import Path
 from lab.processes import eventually
 
 ATTACHES_IN_S = 20.0
+LETS_GO_IN_S = 2.0
 WRITES = ("pwrite64", "ftruncate", "fsync", "fdatasync")
 READS = ("pread64",)
 SYNCS = ("fsync", "fdatasync")
@@ -36,23 +37,32 @@ def failing(pid: int, *calls: str) -> Iterator[None]:
 
 
 @contextmanager
-def slow(pid: int, *calls: str, delay_s: float) -> Iterator[None]:
-    """These calls of a process take so much longer, during the block."""
-    with _injected(pid, calls, f"delay_enter={delay_s * 1_000_000:.0f}"):
+def slow(pid: int, *calls: str, delay_s: float, path: Path | None = None) -> Iterator[None]:
+    """These calls of a process take so much longer, during the block; with a ``path`` those that name it."""
+    with _injected(pid, calls, f"delay_enter={delay_s * 1_000_000:.0f}", path):
         yield
 
 
 @contextmanager
-def _injected(pid: int, calls: tuple[str, ...], fault: str) -> Iterator[None]:
+def _injected(pid: int, calls: tuple[str, ...], fault: str, path: Path | None = None) -> Iterator[None]:
     names = ",".join(calls)
     command = ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={names}"]
-    with subprocess.Popen([*command, "-e", f"inject={names}:{fault}"]) as tracer:
+    only = [] if path is None else ["-P", str(path)]
+    with subprocess.Popen([*command, *only, "-e", f"inject={names}:{fault}"]) as tracer:
         try:
             eventually(lambda: _is_traced(pid), ATTACHES_IN_S, f"{pid} is traced")
             yield
         finally:
-            tracer.terminate()
-            tracer.wait()
+            _let_go(tracer)
+
+
+def _let_go(tracer: "subprocess.Popen[bytes]") -> None:
+    tracer.terminate()
+    try:
+        tracer.wait(LETS_GO_IN_S)
+    except subprocess.TimeoutExpired:
+        # It waits for a thread that it holds up, of a process that has ended and cannot go before.
+        tracer.kill()
 
 
 def _is_traced(pid: int) -> bool:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import trustme
+from lab import failing_disk
 from lab.corpus import orders
 from lab.counts import count_of
 from lab.dead_names import dead_names
@@ -21,6 +23,7 @@ from lab.faulty_shipper import FAULTS, FLAG_NAME, VARIABLE
 from lab.front import Front
 from lab.load import TRANSACTION_HEADER
 from lab.processes import eventually
+from lab.requirement import require
 from lab.servers import Server, running
 from lab.service_manager import ServiceManager
 from lab.shipper_process import RING_BYTES, RING_EVENTS, feed
@@ -70,6 +73,14 @@ def status(path: Path) -> dict:
 def stands_still(path: Path) -> bool:
     found = status(path)
     return any("delivery stands still for" in reason for reason in found.get("reasons", ()))
+
+
+def has_ended(pid: int) -> bool:
+    """Also where a thread of it is held up, so that it cannot go."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextmanager
@@ -144,18 +155,22 @@ def worker(directory: Path, url: str, ca_file: Path) -> Iterator[Server]:
 def test_an_embedded_shipper_whose_uploads_hang_ends_itself_and_its_worker_starts_another(
     short_dir, collector
 ):
-    """The file of authorities is a pipe that nobody writes: as on a network disk that has gone."""
+    """The file of authorities is on a disk that answers no more; a pipe in its place makes nobody wait."""
+    require(failing_disk.missing_right())
     ca_file, path = short_dir / "authorities", short_dir / SOCKET_NAME
     os.mkfifo(ca_file)
     with tls_before(collector) as (url, authority), worker(short_dir, url, ca_file) as server:
         with httpx.Client(base_url=server.url) as client:
             ids = {client.post("/", json=number).headers[TRANSACTION_HEADER] for number in range(EVENTS)}
-        began = time.monotonic()
         first = eventually(lambda: status(path), 20.0, "a shipper serves")["pid"]
-        eventually(lambda: stands_still(path), TIMES.within_s, "status says so")
+        eventually(lambda: "found a pipe" in "".join(status(path)["reasons"]), 20.0, "the pipe is told")
         mended = ca_file.with_suffix(".new")
         mended.write_bytes(authority)
-        mended.replace(ca_file)
+        with failing_disk.slow(first, "openat", path=ca_file, delay_s=10 * TIMES.within_s):
+            mended.replace(ca_file)
+            began = time.monotonic()
+            eventually(lambda: stands_still(path), TIMES.within_s, "status says so")
+            eventually(lambda: has_ended(first), TIMES.within_s, "it ends itself")
         eventually(lambda: status(path).get("pid", first) != first, TIMES.within_s, "another one serves")
         assert time.monotonic() - began < TIMES.within_s
         log = (short_dir / LOG_NAME).read_text("utf-8")

@@ -193,7 +193,11 @@ def test_a_proxy_setting_wins_over_the_environment(served, monkeypatch):
     [
         ("http://127.0.0.1:1/", None, "the connection failed"),
         ("nonsense", None, "the address is not valid"),
-        ("https://127.0.0.1:1/", "/nowhere/ca.pem", "OSError"),
+        (
+            "https://127.0.0.1:1/",
+            "/nowhere/ca.pem",
+            "CA bundle /nowhere/ca.pem: expected a file, found nothing",
+        ),
     ],
 )
 def test_every_fault_is_one_exception_with_a_reason(url, ca_bundle, reason):

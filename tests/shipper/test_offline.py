@@ -1,5 +1,6 @@
 """OFFLINE_FILE: lines in a file in place of uploads, whole ones or none."""
 
+import fcntl
 import json
 import os
 import stat
@@ -7,6 +8,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from lab.limits import files_no_larger_than
 
 from moesifasgi.settings import Settings
@@ -35,10 +37,24 @@ def test_items_are_appended_as_lines_that_only_the_owner_may_read(tmp_path: Path
 
 
 def test_a_file_that_cannot_be_written_is_tried_again_later(tmp_path: Path) -> None:
-    for path, why in ((tmp_path, "Is a directory"), (tmp_path / "no" / "dir", "No such file")):
+    for path, why in ((tmp_path, "found a directory"), (tmp_path / "no" / "dir", "No such file")):
         outcome = write_lines(path, [b"{}"])
         assert isinstance(outcome, RetryLater)
         assert why in outcome.reason
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_or_a_file_that_somebody_has_locked_holds_up_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    outcome = write_lines(tmp_path / "pipe", [b"{}"])
+    assert outcome == RetryLater(None, f"{tmp_path / 'pipe'} cannot be written: found a pipe")
+    path = tmp_path / "events"
+    with path.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        outcome = write_lines(path, [b"{}"])
+    assert outcome == RetryLater(None, f"{path} cannot be written: another process has locked it")
+    assert write_lines(path, [b"{}"]) == Delivered()
+    assert path.read_bytes() == b"{}\n"
 
 
 def test_of_a_batch_that_does_not_fit_nothing_stays(tmp_path: Path) -> None:

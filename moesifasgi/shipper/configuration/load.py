@@ -13,6 +13,7 @@ from moesifasgi.shapes import APPLICATION_ID, Fault, as_it_is, nearest, parsed
 from moesifasgi.shipper.configuration.key import ENVIRONMENT_PREFIX, Key, keys_of
 from moesifasgi.shipper.configuration.sources import CONFIG_VARIABLE, Sources, gather
 from moesifasgi.shipper.configuration.values import ApplicationSection, Configuration, Unknown
+from moesifasgi.shipper.named_file import content_of
 
 SECTIONS = "application"
 """The name of the tables that describe one application each."""
@@ -134,11 +135,7 @@ def _with_id(place: str, section: ApplicationSection, environ: Mapping[str, str]
     path = id_path(section.id_file, environ)
     where = f"{place}: id_file {path}"
     try:
-        if path.exists() and not path.is_file():
-            # A pipe, say, could make a reload wait for ever.
-            raise ValueError
-        with path.open("rb") as file:
-            text = file.read(MAX_ID_BYTES).decode("utf-8").strip()
+        text = content_of(path, MAX_ID_BYTES).decode("utf-8").strip()
     except (OSError, ValueError) as error:
         raise Fault(f"{where}: expected a file with the id, {_why(error)}") from error
     return replace(section, application_id=parsed(where, APPLICATION_ID, text, secret=True))

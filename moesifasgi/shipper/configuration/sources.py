@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from moesifasgi.errors import SettingsError
 from moesifasgi.shipper.configuration.values import DEFAULT_FILE
+from moesifasgi.shipper.named_file import content_of
 
 MAX_FILE_BYTES = 1 << 20
 CONFIG_VARIABLE = "MOESIF_SHIPPER_CONFIG"
@@ -40,12 +41,7 @@ def gather(file: Path | None, environ: Mapping[str, str], options: Mapping[str, 
 
 def _content(path: Path) -> dict[str, Any]:
     # What is no file could make a reload wait, or never end.
-    if path.exists() and not path.is_file():
-        raise SettingsError([f"{path}: expected a TOML file, found something else"])
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise SettingsError([f"{path}: expected at most {MAX_FILE_BYTES} bytes"])
+    data = content_of(path, MAX_FILE_BYTES)
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError:

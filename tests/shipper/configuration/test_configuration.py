@@ -117,7 +117,7 @@ def test_every_fault_is_told_at_once_with_where_it_is_and_what_was_expected(writ
         ("application = 3", "expected [[application]] before each application"),
         ("[application]\nid = 'x'", "expected [[application]] before each application"),
         ("[[application]]\n" * 1001, "expected at most 1000"),
-        ("#" * (2 << 20), "expected at most 1048576 bytes"),
+        ("#" * (2 << 20), "expected a TOML file, found more than 1048576 bytes"),
         ("unknown_applications = 'refuse'", "expected at least one [[application]] with 'refuse'"),
     ],
 )
@@ -130,11 +130,9 @@ def test_what_is_no_text_and_what_is_no_file_is_refused_in_words(write: Write, t
     file = write("")
     file.write_bytes(b"\xff")
     assert faults_of(file) == [f"{file}: expected UTF-8"]
-    assert faults_of(tmp_path) == [f"{tmp_path}: expected a TOML file, found something else"]
+    assert faults_of(tmp_path) == [f"{tmp_path}: expected a TOML file, found a directory"]
     os.mkfifo(tmp_path / "fifo")
-    assert faults_of(tmp_path / "fifo") == [
-        f"{tmp_path / 'fifo'}: expected a TOML file, found something else"
-    ]
+    assert faults_of(tmp_path / "fifo") == [f"{tmp_path / 'fifo'}: expected a TOML file, found a pipe"]
 
 
 def test_users_and_groups_are_meant_by_name_or_number(write: Write):
@@ -193,12 +191,10 @@ def test_an_id_file_that_is_absent_or_holds_no_id_is_told_with_its_path(write: W
     names = ("absent", "two", "bytes", "pipe")
     file = write("".join(f'[[application]]\nid_file = "{tmp_path / name}"\n' for name in names))
     absent, two, no_text, pipe = faults_of(file)
-    assert absent.endswith(
-        f"id_file {tmp_path / 'absent'}: expected a file with the id, No such file or directory"
-    )
+    assert absent.endswith(f"id_file {tmp_path / 'absent'}: expected a file with the id, found nothing")
     assert two.endswith("expected the Collector Application Id, without spaces, got a value of type str")
-    for fault in (no_text, pipe):
-        assert fault.endswith("expected a file with the id, found no text")
+    assert no_text.endswith("expected a file with the id, found no text")
+    assert pipe.endswith("expected a file with the id, found a pipe")
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o606])
