@@ -1,13 +1,19 @@
 """Unix stream sockets by path, for both ends; also where the path is longer than the kernel's 107 bytes."""
 
 import contextlib
+import errno
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST_PATH_BYTES = 100
 """Longer ones go through a descriptor of their directory (sun_path holds 108 bytes with its end)."""
+_CREDENTIALS = struct.Struct("3i")
+"""pid, uid and gid of a peer, see unix(7)."""
+LONGEST_NAME_BYTES = 80
+"""Of the file itself, behind the name of such a descriptor."""
 
 
 @contextlib.contextmanager
@@ -15,13 +21,21 @@ def _address(path: Path) -> Iterator[str]:
     if len(os.fsencode(path)) <= LONGEST_PATH_BYTES:
         yield str(path)
         return
-    if not Path("/proc/self/fd").is_dir():
-        raise OSError(f"the socket path is longer than {LONGEST_PATH_BYTES} bytes: {path}")
+    _refuse_length(path)
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
         os.close(directory)
+
+
+def _refuse_length(path: Path) -> None:
+    if len(os.fsencode(path)) <= LONGEST_PATH_BYTES:
+        return
+    if not Path("/proc/self/fd").is_dir():
+        raise OSError(errno.ENAMETOOLONG, f"the path is longer than {LONGEST_PATH_BYTES} bytes: {path}")
+    if len(os.fsencode(path.name)) > LONGEST_NAME_BYTES:
+        raise OSError(errno.ENAMETOOLONG, f"the name is longer than {LONGEST_NAME_BYTES} bytes: {path.name}")
 
 
 def connected(path: Path, timeout_s: float) -> socket.socket:
@@ -35,6 +49,34 @@ def connected(path: Path, timeout_s: float) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def answers(path: Path, timeout_s: float) -> bool:
+    """Whether somebody listens there."""
+    try:
+        connected(path, timeout_s).close()
+    except OSError:
+        return False
+    return True
+
+
+def listener_of(path: Path, timeout_s: float) -> int | None:
+    """The process that listens there, by the kernel's word; None: nobody does, or it cannot be told."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    try:
+        with connected(path, timeout_s) as made:
+            credentials = made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return None
+    return int(_CREDENTIALS.unpack(credentials)[0])
+
+
+def refuse_place(path: Path) -> None:
+    """OSError where nobody can listen, whoever it is: the path is too long, or something else is there."""
+    _refuse_length(path)
+    if path.is_symlink() or (path.exists() and not path.is_socket()):
+        raise FileExistsError(errno.EEXIST, f"{path} exists and is not a socket")
 
 
 def open_to(path: Path, mode: int, group: int | None) -> None:
@@ -59,10 +101,9 @@ def file_of(path: Path) -> tuple[int, int] | None:
 def listening(path: Path, mode: int, group: int | None = None, backlog: int = 128) -> socket.socket:
     """A non-blocking listener at ``path``, in place of a stale socket there.
 
-    The caller owns the path (holds its lock). FileExistsError if something other than a socket is there.
+    The caller owns the path (holds its lock). OSError where ``refuse_place`` has one.
     """
-    if path.is_symlink() or (path.exists() and not path.is_socket()):
-        raise FileExistsError(f"{path} exists and is not a socket")
+    refuse_place(path)
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -166,6 +166,7 @@ class Daemon:
         delivery = self._delivery.status()
         delivery["reasons"] += [*self._receiver.reasons, *self._supervision.reasons]
         found = document(self._spool, delivery, policies, uptime_s)
+        found["metrics"] = None if self._options.metrics is None else str(self._options.metrics)
         if self._reloads is not None:
             found["notes"] += self._reloads.notes
             found["configuration"] = self._reloads.status()

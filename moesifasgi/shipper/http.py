@@ -236,14 +236,15 @@ class _WatchedTls(_Watched, HTTPSConnection):
         """Trust what is in the CA bundle now. It is read here: OpenSSL would wait for a pipe."""
         bundle = self.ca_certs
         if bundle is not None:
-            self.ca_cert_data, self.ca_certs = _authorities(Path(bundle)), None
+            self.ca_cert_data, self.ca_certs = authorities(Path(bundle)), None
         try:
             super().connect()
         finally:
             self.ca_certs = bundle
 
 
-def _authorities(bundle: Path) -> str:
+def authorities(bundle: Path) -> str:
+    """The certificates in a CA bundle, as text. Raises NoAuthorities."""
     try:
         content = content_of(bundle, MAX_BUNDLE_BYTES)
     except OSError as error:

@@ -6,10 +6,11 @@ at once, a few seconds each.
 
 import contextlib
 import errno
+import os
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 from moesifasgi.shipper.deadline import Deadlines
 from moesifasgi.shipper.metrics import CONTENT_TYPE, Metrics
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress
-from moesifasgi.unix_socket import connected, file_of, listening
+from moesifasgi.unix_socket import answers, file_of, listening, refuse_place
 
 MAX_CALLERS = 8
 """Connections at once; one more is closed unanswered."""
@@ -38,11 +39,9 @@ class Monitor:
     def __init__(self, address: MonitorAddress, metrics: Metrics) -> None:
         """Callers can connect from now on. MetricsUnavailable where nobody can listen there."""
         self._path = address.path
-        try:
+        with _unavailable(address):
             listener = _listening(address)
             self._file = None if self._path is None else file_of(self._path)
-        except OSError as error:
-            raise MetricsUnavailable(f"cannot listen for metrics on {address}: {error}") from error
         self._server = _Server(listener, metrics)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), name="moesif-monitor", daemon=True
@@ -70,21 +69,53 @@ class Monitor:
         self._path = None
 
 
+def refuse_address(address: MonitorAddress) -> None:
+    """MetricsUnavailable where a Monitor could not listen. Changes nothing."""
+    with _unavailable(address):
+        if address.path is None:
+            _bound(address).close()
+            return
+        _refuse_taken(address.path)
+        if not os.access(address.path.parent, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, f"expected {address.path.parent} to be a directory to write to")
+
+
+@contextlib.contextmanager
+def _unavailable(address: MonitorAddress) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise MetricsUnavailable(f"cannot listen for metrics on {address}: {why}") from error
+
+
 def _listening(address: MonitorAddress) -> socket.socket:
     if address.path is not None:
-        if _answers(address.path):
-            raise OSError(errno.EADDRINUSE, "somebody else listens there")
+        _refuse_taken(address.path)
         return listening(address.path, SOCKET_MODE)
+    made = _bound(address)
+    made.listen()
+    return made
+
+
+def _refuse_taken(path: Path) -> None:
+    refuse_place(path)
+    if answers(path, CALLER_S):
+        raise OSError(errno.EADDRINUSE, "somebody else listens there")
+
+
+def _bound(address: MonitorAddress) -> socket.socket:
+    """Until it listens it is in nobody's way: others can be bound to the same address."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    return socket.create_server((address.host, address.port), family=family)
-
-
-def _answers(path: Path) -> bool:
+    made = socket.socket(family, socket.SOCK_STREAM)
     try:
-        connected(path, CALLER_S).close()
-    except OSError:
-        return False
-    return True
+        # The connections of the shipper before may still be known to the kernel.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address.host, address.port))
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):

@@ -18,11 +18,14 @@ from moesifasgi.shipper.spool import SpoolError, SpoolInUse
 from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool
 from moesifasgi.shipper.systemd import is_activated
 from moesifasgi.shipper.tool import NoShipper, ask_to_leave
-from moesifasgi.unix_socket import connected
+from moesifasgi.unix_socket import answers
 
 OWNER_WAIT_S = 8.0
 """How long an embedded shipper waits for one that is just leaving to let go of the spool, and a successor for
 the one before it."""
+LOOKED_S = 0.25
+"""How long a shipper goes on trying for a spool that somebody may only be looking at (``check``)."""
+ANSWERS_IN_S = 1.0
 logger = logging.getLogger("moesifasgi.shipper")
 
 
@@ -55,7 +58,7 @@ def serve(options: Options, reloads: Reloads | None = None, *, take_over: bool =
 def _listening(options: Options, spool: SqliteSpool, reloads: Reloads | None) -> Daemon:
     socket = options.socket
     activated = is_activated(os.environ, os.getpid())
-    if not options.embedded and not activated and _answers(socket):
+    if not options.embedded and not activated and answers(socket, ANSWERS_IN_S):
         raise click.ClickException(f"another shipper, with a spool of its own, listens on {socket}")
     try:
         return Daemon(options, spool, reloads)
@@ -77,9 +80,7 @@ def _allow_descriptors() -> None:
 def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
     """The spool, owned; an embedded shipper waits for one that is just leaving, a successor has it leave."""
     clock = Clock()
-    # One that is leaving already may go on delivering until its drain is over.
-    patience_s = OWNER_WAIT_S + (options.terms.drain_s if take_over else 0.0)
-    deadline = time.monotonic() + (patience_s if options.embedded or take_over else 0.0)
+    deadline = time.monotonic() + _patience_s(options, take_over=take_over)
     while True:
         try:
             return open_spool(
@@ -95,9 +96,16 @@ def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
                 raise
             if take_over:
                 _have_it_leave(options.socket)
-            elif _answers(options.socket):
+            elif answers(options.socket, ANSWERS_IN_S):
                 raise
             time.sleep(0.05)
+
+
+def _patience_s(options: Options, *, take_over: bool) -> float:
+    if take_over:
+        # One that is leaving already may go on delivering until its drain is over.
+        return OWNER_WAIT_S + options.terms.drain_s
+    return OWNER_WAIT_S if options.embedded else LOOKED_S
 
 
 def _have_it_leave(path: Path) -> None:
@@ -109,12 +117,3 @@ def _have_it_leave(path: Path) -> None:
     except NoShipper as error:
         if path.exists():
             raise click.ClickException(f"cannot take over: {error}") from error
-
-
-def _answers(path: Path) -> bool:
-    """Whether a shipper listens there."""
-    try:
-        connected(path, 1.0).close()
-    except OSError:
-        return False
-    return True

@@ -186,7 +186,7 @@ def a_symlink(directory: Path) -> tuple[Path, str]:
 
 
 def a_long_name(directory: Path) -> tuple[Path, str]:
-    return directory / ("s" * 120), "too long"
+    return directory / ("s" * 120), "the name is longer than 80 bytes"
 
 
 @pytest.mark.parametrize("place", [a_symlink, a_long_name])

@@ -71,7 +71,7 @@ def test_what_would_work_does(place: Path, collector: Collector):
         code, lines = check(place, f"--socket={shipper.socket}", f"--spool-dir={place}")
         assert code == 0
         assert f"ok       socket: shipper {shipper.popen.pid} answers at {shipper.socket}" in lines
-        assert f"ok       spool: {place} holds a spool" in lines
+        assert f"ok       spool: {place} holds a spool, in use by shipper {shipper.popen.pid}" in lines
 
 
 def test_a_collector_that_is_down_or_does_not_answer_is_a_failure(place: Path, collector: Collector):

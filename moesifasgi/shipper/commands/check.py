@@ -31,8 +31,9 @@ def check(file: Path | None, example: bool, **options: str | None) -> None:
 
 def _look(file: Path | None, options: dict[str, str]) -> bool:
     """Print all findings; whether one of them is a failure."""
-    from moesifasgi.shipper.checkup import Finding, Verdict, checkup
+    from moesifasgi.shipper.checkup import checkup
     from moesifasgi.shipper.configuration.load import load
+    from moesifasgi.shipper.finding import Finding, Verdict
 
     try:
         loaded = load(file, os.environ, options)

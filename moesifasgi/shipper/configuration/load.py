@@ -162,6 +162,9 @@ def _check(configuration: Configuration) -> Iterator[str]:
                 f"{_place(number)}: spool_max_bytes: expected at most that of the whole spool"
                 f" ({configuration.spool_max_bytes}), got {quota}"
             )
+    metrics = configuration.metrics
+    if metrics is not None and str(metrics.path) == configuration.socket:
+        yield f"metrics: expected another socket than the shipper's own ({configuration.socket})"
     if configuration.unknown_applications is Unknown.REFUSE and not configuration.applications:
         yield f"unknown_applications: expected at least one [[{SECTIONS}]] with 'refuse'"
 

@@ -15,6 +15,9 @@ from moesifasgi.shipper.spool import SpoolError, SpoolInUse
 
 LOCK_NAME = "spool.lock"
 _NOBODY = -1
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_NO_LOCKS = (errno.EBADF, errno.ENOTSUP, errno.EINVAL)
+"""Some network file systems lock no directories."""
 
 
 class OwnerLock:
@@ -69,29 +72,59 @@ class OwnerLock:
         except BlockingIOError as error:
             os.close(descriptor)
             raise SpoolInUse(
-                f"the spool in {self._directory} is in use by process {self._holder()}"
+                f"the spool in {self._directory} is in use by process {_holder(self._directory)}"
             ) from error
         except OSError as error:
-            # Some network file systems lock no directories; then the file has to do.
-            if not flags & os.O_DIRECTORY or error.errno not in (errno.EBADF, errno.ENOTSUP, errno.EINVAL):
+            # Then the file has to do.
+            if not flags & os.O_DIRECTORY or error.errno not in _NO_LOCKS:
                 os.close(descriptor)
                 raise SpoolError(f"cannot lock {place}: {error.strerror}") from error
         return descriptor
-
-    def _holder(self) -> str:
-        with suppress(OSError):
-            descriptor = os.open(self._directory / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                return os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            finally:
-                os.close(descriptor)
-        return "unknown"
 
     def release(self) -> None:
         for descriptor in (self._file, self._room):
             if descriptor != _NOBODY:
                 os.close(descriptor)
         self._file = self._room = _NOBODY
+
+
+def owner_of(directory: Path) -> str | None:
+    """The process that owns the spool there, as it wrote it down; None: nobody does. Changes nothing.
+
+    The locks are taken for a moment, and shared: any number may look at once, and who wants to own the spool
+    has to try twice.
+    """
+    taken = _is_locked(directory, os.O_RDONLY | os.O_DIRECTORY) or _is_locked(directory / LOCK_NAME, _READ)
+    return _holder(directory) if taken else None
+
+
+def _is_locked(place: Path, flags: int) -> bool:
+    try:
+        descriptor = os.open(place, flags)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SpoolError(f"cannot open {place}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if not flags & os.O_DIRECTORY or error.errno not in _NO_LOCKS:
+            raise SpoolError(f"cannot lock {place}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _holder(directory: Path) -> str:
+    with suppress(OSError):
+        descriptor = os.open(directory / LOCK_NAME, _READ)
+        try:
+            return os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        finally:
+            os.close(descriptor)
+    return "unknown"
 
 
 def _is_there(held: int, place: Path) -> bool:
