@@ -1,5 +1,6 @@
 """``moesif-shipper check``: what would work, one line each, without a change or an event."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,35 @@ def test_a_spool_directory_that_others_may_write_to_would_be_refused(place: Path
     code, lines = check(place)
     assert code == 1
     assert any(f"{place / 'spool'}: others may write to it (mode 0777)" in line for line in lines)
+
+
+def test_an_application_whose_id_only_systemd_knows_is_a_warning_and_all_else_is_looked_at(
+    place: Path, collector: Collector, monkeypatch
+):
+    file = place / "shipper.toml"
+    file.write_text(file.read_text().replace(f'id = "{ID}"', 'id_file = "id_shop"'))
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    code, lines = check(place)
+    assert code == 0
+    assert lines[1].startswith("warning  configuration: [[application]] 1: id_file id_shop: expected $CRED")
+    assert f"ok       collector: {collector.url}: its health probe answers 200" in lines
+    assert len(lines) == 6
+    (place / "id_shop").touch(0o600)
+    (place / "id_shop").write_text(ID)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(place))
+    assert [line for line in check(place)[1] if not line.startswith("ok")] == []
+
+
+def test_a_bundle_that_an_http_address_does_not_need_is_no_failure(place: Path, collector: Collector):
+    os.mkfifo(place / "pipe")
+    code, lines = check(place, f"--ca-bundle={place / 'pipe'}")
+    assert code == 0
+    assert lines[-1] == (
+        f"warning  collector: ca_bundle {place / 'pipe'} has no effect on an http address;"
+        f" CA bundle {place / 'pipe'}: expected a file, found a pipe"
+    )
+    code, lines = check(place, f"--ca-bundle={place / 'pipe'}", "--base-uri=https://127.0.0.1:9")
+    assert code == 1
+    assert lines[4].endswith(
+        f"https://127.0.0.1:9: CA bundle {place / 'pipe'}: expected a file, found a pipe"
+    )

@@ -20,7 +20,7 @@ from lab.tools import needed, needs_root
 from moesifasgi.inspector import Collector
 from moesifasgi.shipper.cli import main
 from moesifasgi.shipper.daemon import Options
-from moesifasgi.shipper.serving import LOOKED_S, owned_spool
+from moesifasgi.shipper.serving import owned_spool
 from moesifasgi.shipper.spool import SpoolInUse
 from moesifasgi.shipper.spool.owner import owner_of
 from moesifasgi.shipper.spool.sqlite import open_spool
@@ -205,7 +205,7 @@ def test_who_looks_at_a_spool_keeps_nobody_from_owning_it(place: Path):
     descriptor = os.open(place, os.O_RDONLY)
     # As somebody who looks has it, though not for as long.
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    threading.Timer(LOOKED_S / 5, os.close, [descriptor]).start()
+    threading.Timer(0.05, os.close, [descriptor]).start()
     with closing(owned_spool(options)):
         assert owner_of(place) == str(os.getpid())
         with pytest.raises(SpoolInUse):

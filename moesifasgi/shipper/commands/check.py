@@ -36,7 +36,7 @@ def _look(file: Path | None, options: dict[str, str]) -> bool:
     from moesifasgi.shipper.finding import Finding, Verdict
 
     try:
-        loaded = load(file, os.environ, options)
+        loaded = load(file, os.environ, options, to_look=True)
     except SettingsError as error:
         for fault in error.faults:
             click.echo(Finding(Verdict.FAILED, "configuration", fault))

@@ -4,21 +4,19 @@ import reprlib
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from moesifasgi.errors import SettingsError
-from moesifasgi.shapes import APPLICATION_ID, Fault, as_it_is, nearest, parsed
+from moesifasgi.shapes import Fault, as_it_is, nearest, parsed
+from moesifasgi.shipper.configuration.ids import OutOfSight, id_path, out_of_sight, with_id
 from moesifasgi.shipper.configuration.key import ENVIRONMENT_PREFIX, Key, keys_of
 from moesifasgi.shipper.configuration.sources import CONFIG_VARIABLE, Sources, gather
 from moesifasgi.shipper.configuration.values import ApplicationSection, Configuration, Unknown
-from moesifasgi.shipper.named_file import content_of
 
 SECTIONS = "application"
 """The name of the tables that describe one application each."""
 MAX_APPLICATIONS = 1000
-MAX_ID_BYTES = 4096
 _WORKER_VARIABLES = frozenset({"MOESIF_SHIPPER_LINGER"})
 """Variables with our prefix that are a worker's."""
 _KEYS = dict(keys_of(Configuration))
@@ -34,19 +32,25 @@ class Loaded(NamedTuple):
     """What a person should know, though it is no fault."""
 
 
-def load(file: Path | None, environ: Mapping[str, str], options: Mapping[str, str]) -> Loaded:
-    """Read, parse and check. Raises SettingsError with every fault."""
+def load(
+    file: Path | None, environ: Mapping[str, str], options: Mapping[str, str], *, to_look: bool = False
+) -> Loaded:
+    """Read, parse and check. Raises SettingsError with every fault.
+
+    ``to_look``: nothing is going to run by it, so that an id which only systemd knows is a warning.
+    """
     sources = gather(file, environ, options)
     faults: list[str] = []
     values = _parsed(sources, faults)
     sections = _parsed_sections(sources, faults)
     faults += _unknown(sources)
-    sections = tuple(_identified(sections, environ, faults))
+    unseen: list[str] = []
+    sections = tuple(_identified(sections, environ, faults, unseen if to_look else faults))
     configuration = Configuration(**values, applications=sections)
     faults += _check(configuration)
     if faults:
         raise SettingsError(faults)
-    return Loaded(configuration, sources.file, tuple(_warnings(sources, configuration)))
+    return Loaded(configuration, sources.file, (*unseen, *_warnings(sources, configuration)))
 
 
 def _parsed(sources: Sources, faults: list[str]) -> dict[str, Any]:
@@ -118,36 +122,18 @@ def _unknown_key(where: str, name: str, known: set[str]) -> str:
 
 
 def _identified(
-    sections: tuple[ApplicationSection, ...], environ: Mapping[str, str], faults: list[str]
+    sections: tuple[ApplicationSection, ...], environ: Mapping[str, str], faults: list[str], unseen: list[str]
 ) -> Iterator[ApplicationSection]:
-    """Each section with its id, wherever that is."""
+    """Each section with its id, wherever that is. What is wrong with those at systemd goes to ``unseen``."""
     for number, section in enumerate(sections, 1):
         try:
-            yield _with_id(_place(number), section, environ)
+            yield with_id(_place(number), section, environ)
+        except OutOfSight as fault:
+            unseen.append(str(fault))
+            yield out_of_sight(section)
         except Fault as fault:
             faults.append(str(fault))
             yield section
-
-
-def _with_id(place: str, section: ApplicationSection, environ: Mapping[str, str]) -> ApplicationSection:
-    if section.id_file is None or section.application_id is not None:
-        return section
-    path = id_path(section.id_file, environ)
-    where = f"{place}: id_file {path}"
-    try:
-        text = content_of(path, MAX_ID_BYTES).decode("utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise Fault(f"{where}: expected a file with the id, {_why(error)}") from error
-    return replace(section, application_id=parsed(where, APPLICATION_ID, text, secret=True))
-
-
-def _why(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or "found no text")
-
-
-def id_path(id_file: str, environ: Mapping[str, str]) -> Path:
-    """Where an id's file is: a name alone is one of systemd's credentials."""
-    return Path(environ.get("CREDENTIALS_DIRECTORY", "/"), id_file)
 
 
 def _check(configuration: Configuration) -> Iterator[str]:
@@ -180,8 +166,8 @@ def _warnings(sources: Sources, configuration: Configuration) -> Iterator[str]:
         proxies = configuration.http_proxy or any(section.http_proxy for section in sections)
         yield from _open_to_others(sources.file, is_secret=own_ids or bool(proxies))
     for section in sections:
-        if section.id_file is not None:
-            yield from _open_to_others(id_path(section.id_file, sources.environ), is_secret=True)
+        if section.id_file is not None and (path := id_path(section.id_file, sources.environ)) is not None:
+            yield from _open_to_others(path, is_secret=True)
 
 
 def _open_to_others(path: Path, *, is_secret: bool) -> Iterator[str]:

@@ -16,6 +16,7 @@ from moesifasgi.shapes import (
     URL,
     Shape,
     integer,
+    is_absolute_path,
     is_path,
     is_word,
     list_of,
@@ -59,6 +60,10 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+def is_file_or_credential(given: object) -> bool:
+    return is_absolute_path(given) or (is_word(given) and "/" not in str(given) and given not in (".", ".."))
+
+
 _PLACE = Shape("a path", is_path, os.path.abspath, str)
 _ACCOUNT = "by name or number"
 _USERS = list_of(Shape(f"users of this system, {_ACCOUNT}", lambda given: True, user_id))
@@ -70,7 +75,7 @@ _FILE_MODE = Shape(
     lambda given: int(given, 8),
     str,
 )
-_CREDENTIAL = Shape("an absolute path, or the name of a systemd credential", is_word, str)
+_CREDENTIAL = Shape("an absolute path, or the name of a systemd credential", is_file_or_credential, str)
 _MONITOR_ADDRESS = Shape(EXPECTED, is_monitor_address, parse_address, str)
 _BATCH_SIZE, _BATCH_TIMEOUT, _UPLOADS = integer(1, 10_000), number(0.01, 3600), integer(1, 64)
 _SPOOL_BYTES, _PROBE = integer(2**16, 2**50), number(1, 86_400)

@@ -184,6 +184,22 @@ def test_an_id_can_be_in_a_file_of_its_own_or_in_systemds_credentials(write: Wri
     assert not found.warnings
 
 
+def test_a_credential_that_only_systemd_knows_is_a_fault_to_run_by_and_a_warning_to_who_looks(write: Write):
+    section = '[[application]]\nid_file = "id_shop"\n'
+    file = write(section)
+    told = "[[application]] 1: id_file id_shop: expected $CREDENTIALS_DIRECTORY"
+    for environ in ({}, {"CREDENTIALS_DIRECTORY": ""}):
+        (fault,) = faults_of(file, environ)
+        assert fault.startswith(told)
+        found = load(file, environ, {}, to_look=True)
+        assert [line[: len(told)] for line in found.warnings] == [told]
+    with pytest.raises(SettingsError, match="2: expected one section an application"):
+        load(write(section * 2), {}, {}, to_look=True)
+    for wrong in ("a/b", "..", "../id"):
+        (fault,) = faults_of(write(f'[[application]]\nid_file = "{wrong}"\n'))
+        assert "expected an absolute path, or the name of a systemd credential" in fault
+
+
 def test_an_id_file_that_is_absent_or_holds_no_id_is_told_with_its_path(write: Write, tmp_path: Path):
     (tmp_path / "two").write_text("an id with spaces")
     (tmp_path / "bytes").write_bytes(b"\xff")
