@@ -60,6 +60,17 @@ def answers(path: Path, timeout_s: float) -> bool:
     return True
 
 
+def is_deserted(path: Path) -> bool:
+    """A socket at which nobody listens any more. Does not wait."""
+    try:
+        connected(path, 0.0).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass  # Of whom we may not ask, and of whom has too many callers, nothing is known.
+    return False
+
+
 def listener_of(path: Path, timeout_s: float) -> int | None:
     """The process that listens there, by the kernel's word; None: nobody does, or it cannot be told."""
     if not hasattr(socket, "SO_PEERCRED"):

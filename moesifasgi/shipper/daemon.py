@@ -28,12 +28,12 @@ from moesifasgi.shipper.registry import Registry
 from moesifasgi.shipper.reloads import Reloads
 from moesifasgi.shipper.remote_config import RemoteConfig
 from moesifasgi.shipper.signals import heeded
+from moesifasgi.shipper.socket_place import SocketPlace
 from moesifasgi.shipper.spool import Spool, SpoolError
 from moesifasgi.shipper.status import document, policies_of
 from moesifasgi.shipper.supervision import Supervision
 from moesifasgi.shipper.terms import Terms
 from moesifasgi.shipper.uploader import Uploader
-from moesifasgi.unix_socket import file_of, listening, open_to
 
 LEAVING_S = 10.0
 """Longest time for all of leaving but the delivery: reading out, settling, closing."""
@@ -117,10 +117,8 @@ class Daemon:
         self._handing_over = self._reload_asked = self._superseded = False
         self._forget_at = self._tell_at = 0.0
         self._flushing = threading.Event()
-        listener = self._supervision.listener or listening(
-            options.socket, terms.socket_mode, terms.socket_gid
-        )
-        self._socket_file = file_of(options.socket)
+        self._place = SocketPlace(options.socket, self._supervision.listener)
+        listener = self._place.listener(terms.socket_mode, terms.socket_gid)
         self._intake = Intake(spool, self._registry)
         self._receiver = Receiver(listener, self._intake, self, terms.admission)
 
@@ -164,7 +162,11 @@ class Daemon:
         policies = policies_of(self._remote_config.status(), self._receiver.reports())
         uptime_s = time.monotonic() - self._started_at
         delivery = self._delivery.status()
-        delivery["reasons"] += [*self._receiver.reasons, *self._supervision.reasons]
+        delivery["reasons"] += [
+            *self._place.reasons,
+            *self._receiver.reasons,
+            *self._supervision.reasons,
+        ]
         found = document(self._spool, delivery, policies, uptime_s)
         found["metrics"] = None if self._options.metrics is None else str(self._options.metrics)
         if self._reloads is not None:
@@ -255,8 +257,8 @@ class Daemon:
             self._tell_at = time.monotonic() + TELL_EVERY_S
             with contextlib.suppress(SpoolError):
                 self._supervision.tell({**self.status(), **self._receiver.status()})
-        if self._supervision.listener is None:
-            self._keep_the_socket()
+        if (remade := self._place.look(self._terms.socket_mode, self._terms.socket_gid)) is not None:
+            self._receiver.listen(remade)
         with contextlib.suppress(SpoolError):  # Told where events are to be stored.
             if self._spool.look_after():
                 self._delivery.notify()
@@ -286,36 +288,13 @@ class Daemon:
         self._registry.reconsider(terms.overrides)
         self._receiver.reconsider(terms.admission)
         self._delivery.reconsider(terms.overrides.paces)
-        if self._supervision.listener is None:
-            self._open_socket(terms)
+        self._place.open_to(terms.socket_mode, terms.socket_gid)
         logger.info("shipper %d has read its configuration again", os.getpid())
-
-    def _open_socket(self, terms: Terms) -> None:
-        try:
-            open_to(self._options.socket, terms.socket_mode, terms.socket_gid)
-        except OSError as error:
-            say("socket's mode", "cannot set the socket's mode and group: %s", error)
-
-    def _keep_the_socket(self) -> None:
-        """Who tidies up may delete it: connected workers would not notice, and others not find us."""
-        if self._options.socket.is_socket():
-            return
-        try:
-            self._receiver.listen(
-                listening(self._options.socket, self._terms.socket_mode, self._terms.socket_gid)
-            )
-        except OSError as error:
-            say("socket gone", "the socket is gone, and cannot be made again: %s", error)
-        else:
-            self._socket_file = file_of(self._options.socket)
-            say("socket made", "the socket was gone, and is made again")
 
     def _leave(self) -> None:
         drain_s = min(HAND_OVER_S, self._terms.drain_s) if self._handing_over else self._terms.drain_s
         deadline = time.monotonic() + drain_s
-        if self._supervision.listener is None and file_of(self._options.socket) == self._socket_file:
-            # Under this name another shipper may listen by now.
-            self._options.socket.unlink(missing_ok=True)
+        self._place.leave()
         self._remote_config.close(CUT_OFF_S)
         self._receiver.stop_accepting()
         self._receiver.read_out(time.monotonic() + READ_OUT_S)

@@ -21,6 +21,7 @@ class Advice(Enum):
     WAIT = "it is tried again by itself; if it lasts, look at the network, the proxy and Moesif's own status"
     PARKED = "check this application's id, subscription and BASE_URI; it is tried again every minute"
     SETTINGS = "start one of this application's workers once; its events are kept until then"
+    SOCKET = "take away what is there, and see who may write to its directory (systemd's unit: restart it)"
     DISK = "look at the spool's disk: free space, permissions, errors in the kernel's log"
     ROOM = "mend what keeps events from arriving, or give the spool more room"
     BEGINS_AFRESH = "it is started afresh by itself; if that repeats, report the tracebacks in its log"

@@ -5,11 +5,12 @@ owns this spool and serves this socket, which a person who has changed the confi
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from moesifasgi.places import refuse_strangers
+from moesifasgi.places import FORBIDDEN_MODE, refuse_strangers
 from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.finding import Finding, Verdict
 from moesifasgi.shipper.monitor import refuse_address
@@ -156,6 +157,9 @@ def _file(directory: Path, used: str) -> Iterator[Finding]:
 
 def _socket(path: Path, owner: Owner, server: Server) -> Iterator[Finding]:
     refuse_place(path)
+    if path.parent.is_dir() and (mode := stat.S_IMODE(path.parent.stat().st_mode)) & FORBIDDEN_MODE:
+        text = f"others may write to {path.parent} (mode {mode:04o}): workers would find a socket of theirs"
+        yield Finding(Verdict.WARNING, "socket", text)
     if owner.serves(server):
         yield Finding(Verdict.OK, "socket", f"shipper {server.pid} answers at {path}")
     elif server.pid is not None:
