@@ -106,6 +106,7 @@ class Launcher:
         """It answers: let other workers see to the next one."""
         self._release()
         self._retry_s = RETRY_FIRST_S
+        self._busy_since = None
 
     def abandon(self) -> None:
         """In a forked child: the lock and the child process are the parent's."""

@@ -1,15 +1,18 @@
 """An upgrade: a new shipper takes over socket and spool from one that runs, under load. Nothing is lost."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from lab.counts import count_of
 from lab.far_end import FarEnd
+from lab.monitor_client import ask
 from lab.processes import eventually
 from lab.shipper_process import ShipperProcess, channel_to, embedded, standalone
 from lab.tenants import tenants
@@ -18,8 +21,12 @@ from lab.trickle import trickling
 from moesifasgi.inspector import Behaviour
 from moesifasgi.shipper import serving
 from moesifasgi.shipper.daemon import HAND_OVER_S, Options
+from moesifasgi.shipper.metrics import Metrics
+from moesifasgi.shipper.monitor import Monitor
+from moesifasgi.shipper.monitor_address import MonitorAddress
 from moesifasgi.shipper.receiver.admission import Admission
 from moesifasgi.shipper.spool import SpoolInUse
+from moesifasgi.shipper.spool.owner import OwnerLock
 from moesifasgi.shipper.terms import Terms
 from moesifasgi.shipper.tool import NoShipper, ask_to_leave
 
@@ -82,6 +89,42 @@ def test_who_hands_over_waits_for_uploads_under_way_only(short_dir: Path):
                 eventually(lambda: not tenant.missing(), ARRIVES_IN_S, "all arrives")
                 eventually(lambda: not successor.spooled(), 5.0, "all is settled")
                 assert successor.counters()["difference"] == 0
+
+
+def owned_at_once(directory: Path) -> OwnerLock:
+    """The spool's lock, at the moment when it is free: no successor can be quicker."""
+    deadline = time.monotonic() + 15.0
+    while True:
+        try:
+            return OwnerLock(directory)
+        except SpoolInUse:
+            assert time.monotonic() < deadline, "the one before does not let go"
+
+
+def monitors_port(path: Path) -> MonitorAddress:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return MonitorAddress("127.0.0.1", free.getsockname()[1])
+
+
+def monitors_socket(path: Path) -> MonitorAddress:
+    return MonitorAddress(path=path)
+
+
+@pytest.mark.parametrize("place", [monitors_port, monitors_socket])
+def test_who_owns_the_spool_next_can_listen_for_monitors_at_once(
+    place: Callable[[Path], MonitorAddress], short_dir: Path
+):
+    """Also where a monitor has just asked: the kernel remembers its connection for a minute."""
+    address = place(short_dir / "m")
+    with standalone(short_dir, f"--metrics={address}") as shipper:
+        assert ask(address.path or (address.host, address.port), "/healthz").status == 200
+        ask_to_leave(shipper.socket)
+        lock = owned_at_once(short_dir)
+        try:
+            Monitor(address, Metrics()).close()
+        finally:
+            lock.release()
+        assert shipper.popen.wait(10.0) == 0
 
 
 def test_without_being_told_to_a_second_shipper_refuses_and_says_how(short_dir: Path):
