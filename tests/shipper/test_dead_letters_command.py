@@ -89,7 +89,8 @@ def test_a_person_can_list_show_export_retry_and_discard(refused: Refused, tmp_p
     assert f"reason: {first['reason']}" in refused.run("show", first["id"]).output
 
     file = tmp_path / "letters.ndjson"
-    assert refused.run("export", str(file)).exit_code == 0
+    result = refused.run("export", "--json", str(file))
+    assert (result.exit_code, json.loads(result.output)) == (0, {"exported": COUNT})
     assert file.stat().st_mode & 0o777 == 0o600
     exported = [json.loads(line) for line in file.read_text().splitlines()]
     assert {letter["content"]["transaction_id"] for letter in exported} == dead
@@ -99,10 +100,10 @@ def test_a_person_can_list_show_export_retry_and_discard(refused: Refused, tmp_p
 
     if refused.shipper is None:
         assert contents_of(refused.directory) == untouched, "looking changes nothing"
-    result = refused.run("discard", second["id"])
-    assert (result.exit_code, result.output) == (0, "discarded 1 of 1 dead letters\n")
-    result = refused.run("retry", first["id"], third["id"])
-    assert (result.exit_code, result.output) == (0, "retried 2 of 2 dead letters\n")
+    result = refused.run("discard", "--json", second["id"])
+    assert (result.exit_code, json.loads(result.output)) == (0, {"discarded": 1, "meant": 1})
+    result = refused.run("retry", "--json", first["id"], third["id"])
+    assert (result.exit_code, json.loads(result.output)) == (0, {"retried": 2, "meant": 2})
     assert [letter["id"] for letter in refused.listed()] == [letter["id"] for letter in letters[3:]]
 
     gone = by_id(exported, second["id"])["content"]["transaction_id"]

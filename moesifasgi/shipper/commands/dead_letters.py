@@ -47,6 +47,9 @@ def box_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
 @dead_letters.command("list")
 @box_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
@@ -60,7 +63,7 @@ def list_letters(as_json: bool, **where: Path | None) -> None:
 @dead_letters.command()
 @box_options
 @click.argument("letter_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def show(letter_id: str, as_json: bool, **where: Path | None) -> None:
     """Show one dead letter with all that is in it: the event as it would be uploaded."""
     with _opened(**where) as box:
@@ -77,7 +80,8 @@ def show(letter_id: str, as_json: bool, **where: Path | None) -> None:
 @dead_letters.command()
 @box_options
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-def export(file: Path, **where: Path | None) -> None:
+@json_option
+def export(file: Path, as_json: bool, **where: Path | None) -> None:
     """Write all dead letters into a new FILE that only you can read ("-": stdout), one JSON object a line."""
     with _opened(**where) as box:
         letters = list(box.letters())
@@ -85,31 +89,36 @@ def export(file: Path, **where: Path | None) -> None:
             for letter in letters:
                 output.write(json.dumps(_whole(box, letter), ensure_ascii=False) + "\n")
                 done(1)
-    click.echo(f"exported {len(letters)} dead letters", err=True)
+    told = json.dumps({"exported": len(letters)}) if as_json else f"exported {len(letters)} dead letters"
+    click.echo(told, err=True)
 
 
 @dead_letters.command()
 @box_options
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--yes", is_flag=True, help="Do not ask before all are retried.")
-def retry(ids: tuple[str, ...], yes: bool, **where: Path | None) -> None:
+@json_option
+def retry(ids: tuple[str, ...], yes: bool, as_json: bool, **where: Path | None) -> None:
     """Put dead letters back into the spool, to be delivered with the ids that they have; without an ID, all.
 
     An update of a user or company counts as if it came now: it can undo a newer one.
     """
-    _decide(ids, yes, where, retry=True)
+    _decide(ids, yes, as_json, where, retry=True)
 
 
 @dead_letters.command()
 @box_options
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--yes", is_flag=True, help="Do not ask before all are discarded.")
-def discard(ids: tuple[str, ...], yes: bool, **where: Path | None) -> None:
+@json_option
+def discard(ids: tuple[str, ...], yes: bool, as_json: bool, **where: Path | None) -> None:
     """Delete dead letters for good; without an ID, all. They are counted as dropped: discarded."""
-    _decide(ids, yes, where, retry=False)
+    _decide(ids, yes, as_json, where, retry=False)
 
 
-def _decide(ids: tuple[str, ...], yes: bool, where: dict[str, Path | None], *, retry: bool) -> None:
+def _decide(
+    ids: tuple[str, ...], yes: bool, as_json: bool, where: dict[str, Path | None], *, retry: bool
+) -> None:
     verb, done = ("retry", "retried") if retry else ("discard", "discarded")
     with _opened(**where) as box:
         letters = _meant(box, ids) if ids else list(box.letters())
@@ -122,7 +131,8 @@ def _decide(ids: tuple[str, ...], yes: bool, where: dict[str, Path | None], *, r
                     decided += box.decide([letter.key for letter in some], retry=retry)
                     advance(len(some))
         finally:
-            click.echo(f"{done} {decided} of {len(letters)} dead letters")
+            told = f"{done} {decided} of {len(letters)} dead letters"
+            click.echo(json.dumps({done: decided, "meant": len(letters)}) if as_json else told)
     if decided < len(letters):
         sys.exit(UNHEALTHY)
 
