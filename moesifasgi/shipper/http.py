@@ -6,6 +6,7 @@ used, cookies never kept, redirects never followed, and nothing is retried in he
 """
 
 import io
+import re
 import socket
 import threading
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ CONNECT_S = 5.0
 
 MAX_BUNDLE_BYTES = 4 << 20
 """Of a CA bundle; that of all public authorities has 0.3 MB."""
+_CERTIFICATE = re.compile("-----BEGIN (X509 )?CERTIFICATE-----")
 SEND_BYTES = 128 * 1024
 """What is given to the socket at once: each piece has the time that connecting has, not the whole body."""
 
@@ -251,7 +253,7 @@ def authorities(bundle: Path) -> str:
         raise NoAuthorities(f"CA bundle {bundle}: expected a file, {error.strerror}") from error
     # Comments may hold names in any encoding.
     text = content.decode("ascii", "ignore")
-    if "CERTIFICATE-----" not in text:
+    if _CERTIFICATE.search(text) is None:
         raise NoAuthorities(f"CA bundle {bundle}: expected certificates (PEM), found none")
     return text
 

@@ -23,7 +23,10 @@ def content_of(path: Path, max_bytes: int) -> bytes:
     """All of it. OSError, whose ``strerror`` says what was found instead, where it is no file or too long."""
     descriptor = opened(path, os.O_RDONLY)
     with open(descriptor, "rb") as file:
-        content = file.read(max_bytes + 1)
+        content: bytes | None = file.read(max_bytes + 1)
+    if content is None:
+        # Files of the kernel's that wait for news, such as /proc/kmsg, call themselves files too.
+        raise OSError(errno.EAGAIN, "found something that has to be waited for")
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"found more than {max_bytes} bytes")
     return content

@@ -4,6 +4,7 @@ The times are a few seconds here, and those of the product in ``make chaos``.
 """
 
 import os
+import signal
 import ssl
 import time
 from collections.abc import Iterator
@@ -119,7 +120,8 @@ def test_a_service_whose_loop_dies_or_hangs_starves_its_watchdog_and_loses_nothi
             assert shipper.poll() is None
             manager.end_starved(shipper)
         assert "Fatal Python error: Aborted" in manager.log()
-        assert ("in hangs" in manager.log()) == (fault == "hangs")
+        if shipper.returncode == -signal.SIGABRT:
+            assert ("in hangs" in manager.log()) == (fault == "hangs")
         with manager.service(option):
             eventually(lambda: not offered - collector.store.transaction_ids(), 30.0, "all arrive")
             assert status(manager.path)["counters"]["difference"] == 0

@@ -1,9 +1,12 @@
 """Whom an upload trusts, and files of authorities that are none."""
 
 import os
+import socket
+import socketserver
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +115,49 @@ def test_the_environments_bundle_may_be_a_file_or_a_directory_and_is_said_where_
         assert "expected a file, found a pipe" in str(refusal(http, stage.url))
         authorities.unlink()
         authorities.write_bytes(stage.pem)
+        assert http.get(stage.url, {}).status == 200
+
+
+class Tunnel(socketserver.StreamRequestHandler):
+    """A proxy that connects whoever asks (CONNECT), once."""
+
+    def handle(self) -> None:
+        host, _, port = self.rfile.readline().split()[1].decode().partition(":")
+        while self.rfile.readline().strip():
+            pass
+        with socket.create_connection((host, int(port)), 10.0) as there:
+            self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+            back = threading.Thread(target=pour, args=(there, self.connection))
+            back.start()
+            pour(self.connection, there)
+            back.join()
+
+
+def pour(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_bundle_counts_through_a_proxy_too(stage: Stage, proxy: str) -> None:
+    with closing(Http(proxy=proxy, ca_bundle=str(stage.bundle), timeouts=TIMEOUTS)) as http:
+        os.mkfifo(stage.bundle)
+        assert "expected a file, found a pipe" in str(refusal(http, stage.url))
+        stage.bundle.unlink()
+        stage.bundle.write_bytes(trustme.CA().cert_pem.bytes())
+        assert str(refusal(http, stage.url)) == "TLS failed"
+        stage.bundle.write_bytes(stage.pem)
         assert http.get(stage.url, {}).status == 200
 
 
