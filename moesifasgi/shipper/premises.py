@@ -103,6 +103,8 @@ def _spool(directory: Path, min_free_bytes: int, owner: Owner, server: Server) -
     yield from _room(there, min_free_bytes)
     if there != directory:
         yield Finding(Verdict.OK, "spool", f"{directory} will be made in {there}")
+    elif (closed := _closed(directory)) is not None:
+        yield Finding(Verdict.FAILED, "spool", closed)
     elif (directory / FILE_NAME).exists():
         yield from _file(directory, f", in use by shipper {owner.pid}" if owner.serves(server) else "")
     else:
@@ -122,14 +124,23 @@ def _unusable(directory: Path) -> str | None:
     return None
 
 
+def _closed(directory: Path) -> str | None:
+    """Which of its files somebody else has, as where the shipper or ``fsck`` was run by root once."""
+    files = sorted(directory.glob(f"{FILE_NAME}*"))
+    closed = [file for file in files if not os.access(file, os.R_OK | os.W_OK)]
+    return f"{closed[0]}: expected a file that user id {os.geteuid()} may write to" if closed else None
+
+
 def _strange(there: Path, directory: Path) -> str | None:
     """Why the spool's own directory would be refused."""
     if there != directory:
         return None
+    found = directory.stat()
     try:
-        refuse_strangers(directory.stat())
+        refuse_strangers(found)
     except OSError as error:
-        return f"{directory}: {error.strerror}"
+        hint = "" if found.st_uid == os.geteuid() else " (check is for the shipper's user to run)"
+        return f"{directory}: {error.strerror}{hint}"
     return None
 
 

@@ -3,6 +3,7 @@
 All faults happen at once, each to an application of its own, so that the longest wait is waited for once.
 """
 
+import os
 import ssl
 import time
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ ODD = {
 """Not nice, and no failure."""
 BY_TIME = ("retry-after in seconds", "retry-after as a date")
 REFUSED, TLS_UNKNOWN, TLS_KNOWN = "connection refused", "certificate unknown", "certificate in CA_BUNDLE"
+TLS_PIPE = "pipe in place of CA_BUNDLE"
 BEHAVIOURS = {**FAILING, **ODD, **(SLOW if count_of(1) > 1 else {})}
 
 
@@ -76,18 +78,21 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(module_dir: Path) -> Iterator[Stage]:
-    names = [*BEHAVIOURS, *BY_TIME, REFUSED, TLS_UNKNOWN, TLS_KNOWN]
+    names = [*BEHAVIOURS, *BY_TIME, REFUSED, TLS_UNKNOWN, TLS_KNOWN, TLS_PIPE]
     authority, ca_file = trustme.CA(), module_dir / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(tls)
     with ExitStack() as stack:
         found = stack.enter_context(tenants(names))
-        for name in (TLS_UNKNOWN, TLS_KNOWN):
+        for name in (TLS_UNKNOWN, TLS_KNOWN, TLS_PIPE):
             front = stack.enter_context(Front(found[name].collector, tls=tls))
             found[name].application = replace(found[name].application, base_uri=front.url)
         known = found[TLS_KNOWN]
         known.application = replace(known.application, ca_bundle=str(ca_file))
+        os.mkfifo(module_dir / "pipe")
+        of_a_pipe = found[TLS_PIPE]
+        of_a_pipe.application = replace(of_a_pipe.application, ca_bundle=str(module_dir / "pipe"))
         for name, behaviour in BEHAVIOURS.items():
             found[name].misbehave(behaviour)
         found[REFUSED].collector.close()
@@ -130,6 +135,19 @@ def test_an_unknown_certificate_is_never_sent_an_event_and_its_authority_mends_i
 
 def test_a_certificate_of_an_authority_in_the_ca_bundle_is_trusted(stage):
     assert len(stage.arrived(TLS_KNOWN).asked()) == 1
+
+
+def test_a_pipe_in_place_of_the_ca_bundle_is_told_and_what_replaces_it_is_trusted(stage):
+    """A worker may name it; nobody writes to it. All the others have the same shipper."""
+    tenant, pipe = stage.tenants[TLS_PIPE], stage.ca_file.with_name("pipe")
+    failed = f"CA bundle {pipe}: expected a file, found a pipe"
+    reason = f"events of {tenant.application.label}: backing off: {failed}"
+    eventually(lambda: reason in stage.shipper.status()["reasons"], 20.0, "status says why")
+    assert not tenant.asked()
+    new = pipe.with_name("new")
+    new.write_bytes(stage.ca_file.read_bytes())
+    new.replace(pipe)
+    assert len(stage.arrived(TLS_PIPE).asked()) == 1
 
 
 @pytest.mark.parametrize("name", ODD)

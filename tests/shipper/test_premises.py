@@ -22,7 +22,8 @@ from moesifasgi.shipper.cli import main
 from moesifasgi.shipper.daemon import Options
 from moesifasgi.shipper.serving import owned_spool
 from moesifasgi.shipper.spool import SpoolInUse
-from moesifasgi.shipper.spool.owner import owner_of
+from moesifasgi.shipper.spool.database import FILE_NAME
+from moesifasgi.shipper.spool.owner import LOCK_NAME, owner_of
 from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.unix_socket import listening
 
@@ -211,6 +212,26 @@ def test_who_looks_at_a_spool_keeps_nobody_from_owning_it(place: Path):
         with pytest.raises(SpoolInUse):
             owned_spool(options)
     assert owner_of(place) is None
+
+
+def test_a_spools_file_that_root_has_made_is_told_to_the_shippers_user(place: Path, collector: Collector):
+    require(nobody.missing_right())
+    spool = place / "spool"
+    open_spool(spool, max_bytes=1 << 20, min_free_bytes=0, durability="normal").close()
+    for path in (place, spool, spool / LOCK_NAME):
+        os.chown(path, nobody.UID, nobody.UID)
+    (place / "empty.toml").chmod(0o644)
+    given = [f"--config={place / 'empty.toml'}", f"--spool-dir={spool}", f"--socket={place / 's.sock'}"]
+    command = [*nobody.PREFIX, sys.executable, "-m", "moesifasgi.shipper"]
+    for name in ("run", "check"):
+        options = [*given, "--spool-min-free-bytes=0", f"--base-uri={collector.url}"]
+        done = subprocess.run([*command, name, *options], capture_output=True, text=True, timeout=30, cwd="/")
+        assert done.returncode == 1, done.stdout
+        if name == "check":
+            told = (
+                f"FAILED   spool: {spool / FILE_NAME}: expected a file that user id {nobody.UID} may write to"
+            )
+            assert told in done.stdout.splitlines()
 
 
 MANAGER = """
