@@ -8,59 +8,21 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
 
 from moesifasgi.places import FORBIDDEN_MODE, refuse_strangers
 from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.finding import Finding, Verdict
 from moesifasgi.shipper.monitor import refuse_address
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress
+from moesifasgi.shipper.occupants import Owner, Server
 from moesifasgi.shipper.spool import SpoolError, fsck, schema
 from moesifasgi.shipper.spool.database import FILE_NAME
 from moesifasgi.shipper.spool.link import translated
-from moesifasgi.shipper.spool.owner import owner_of
-from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.unix_socket import answers, listener_of, refuse_place
 
 CONNECTS_IN_S = 1.0
 SERVICE_MANAGER = 1
 """Its process id: systemd's, where that holds the socket."""
-
-
-class Server(NamedTuple):
-    """Who serves the socket, by its own word."""
-
-    pid: int | None = None
-    """None: nobody answers; ``fault`` says what was found."""
-    metrics: str | None = None
-    fault: str = ""
-
-    @classmethod
-    def at(cls, path: Path) -> Self:
-        try:
-            status = ask_status(path)
-        except NoShipper as error:
-            return cls(fault=str(error))
-        return cls(status["pid"], status.get("metrics"))
-
-
-class Owner(NamedTuple):
-    """Who owns the spool, by what it wrote there."""
-
-    pid: str | None = None
-    """None: nobody does, or ``fault`` says why that cannot be told."""
-    fault: str = ""
-
-    @classmethod
-    def of(cls, directory: Path) -> Self:
-        try:
-            return cls(owner_of(directory))
-        except SpoolError as error:
-            return cls(fault=str(error))
-
-    def serves(self, server: Server) -> bool:
-        """Whether it is the shipper that this configuration is about."""
-        return server.pid is not None and self.pid == str(server.pid)
 
 
 def premises(configuration: Configuration) -> Iterator[Finding]:
