@@ -36,8 +36,8 @@ LATE_S = 5.0
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     if SHORT:
-        monkeypatch.setattr(launcher, "START_TIMEOUT_S", 1.5)
-        monkeypatch.setattr(carrier, "STARTING_PATIENCE_S", 0.9)
+        monkeypatch.setattr(launcher, "START_TIMEOUT_S", 0.9)
+        monkeypatch.setattr(carrier, "STARTING_PATIENCE_S", 0.5)
         monkeypatch.setattr(carrier, "PATIENCE_S", 0.1)
 
 
