@@ -1,4 +1,4 @@
-"""The drains that this process waits for. Pure; the carrier's lock guards it."""
+"""The drains that this process waits for, and how long it does. Pure; the carrier's lock guards it."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,30 @@ from moesifasgi.channel import Drained as Outcome
 from moesifasgi.wire.codec import encode
 from moesifasgi.wire.frame import frame
 from moesifasgi.wire.messages import Drain, Drained
+
+PATIENCE_S = 0.7
+"""How long a leaving worker waits for a sign of life."""
+STARTING_PATIENCE_S = 3.0
+"""The same while a shipper is being started, which takes about half a second on an idle machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one drain is waited for. Times are monotonic."""
+
+    begun: float
+    timeout_s: float
+    give_up: bool
+    """Not longer than ``PATIENCE_S`` without a sign of life."""
+
+    def verdict(self, now: float, last_heard: float, *, starting: bool) -> Outcome | None:
+        """What comes of it if there is no answer by now; None: it is waited for still."""
+        if now - self.begun >= self.timeout_s:
+            return Outcome(delivered=False, reason=f"not delivered within {self.timeout_s:g} s")
+        silent_s = now - max(self.begun, last_heard)
+        if self.give_up and silent_s >= (STARTING_PATIENCE_S if starting else PATIENCE_S):
+            return Outcome(delivered=False, reason="no shipper answers")
+        return None
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ END_S = 0.5
 
 
 class Unacknowledged(Protocol):
-    """What the keeper asks of its carrier, always under the carrier's lock."""
+    """What the keeper asks of the session, always under the carrier's lock."""
 
     def unacknowledged(self) -> tuple[Hello, list[bytes]]:
         """All frames that nobody has acknowledged, and how the session introduces itself with them."""

@@ -14,7 +14,6 @@ import msgpack
 
 from lab.tearable import TearableSocket
 from moesifasgi.channel.carrier import Carrier
-from moesifasgi.channel.queue import QueueStream
 from moesifasgi.shipper.adoption import adopt
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.delivery import Delivery
@@ -61,7 +60,7 @@ class SteppedCarrier(Carrier):
     @property
     def connection(self) -> TearableSocket | None:
         """Its present connection."""
-        return self._connected if self._link is not None else None  # type: ignore[return-value]
+        return self._connected if self._out.link is not None else None  # type: ignore[return-value]
 
     def connect_anew(self) -> None:
         """One more connection of the session; the older one, if any, is left as it is."""
@@ -72,12 +71,12 @@ class SteppedCarrier(Carrier):
 
     def flow(self) -> None:
         """What the thread does in one turn: write what waits, read what has come."""
-        if (link := self._link) is None:
+        if (link := self._out.link) is None:
             return
         try:
-            self._pump(link)
-            if isinstance(self._outlet, QueueStream):
-                self._look_after_queue(self._outlet)
+            self._pump()
+            if (stream := self._out.stream) is not None:
+                self._look_after_queue(stream)
             self._heard(link.read())
         except OSError:
             link.broken = True
@@ -87,16 +86,16 @@ class SteppedCarrier(Carrier):
     @property
     def next_sequence(self) -> int:
         """The sequence that the next accepted event gets."""
-        return self._ring.next
+        return self.session.ring.next
 
     @property
     def on_queue(self) -> bool:
         """Whether its events go through the queue now."""
-        return isinstance(self._outlet, QueueStream)
+        return self._out.stream is not None
 
     def leave_queue(self) -> None:
         """As where nothing that it put there was acknowledged in time."""
-        self._queue = None
+        self._out.leave_queue()
         self.lose()
 
     def report(self) -> None:
@@ -105,8 +104,8 @@ class SteppedCarrier(Carrier):
 
     def lose(self) -> None:
         """The connection is gone, with whatever was on its way to the worker."""
-        if self._link is not None:
-            self._disconnect(self._link)
+        if self._out.link is not None:
+            self._disconnect(self._out.link)
 
     def leave(self) -> None:
         """The end of ``close``: goodbye if all is acknowledged, else the rest stays behind as a file."""
@@ -116,12 +115,12 @@ class SteppedCarrier(Carrier):
 
     def kept(self) -> list[Event]:
         """What the ring holds."""
-        found = [decode(framed[PREFIX.size :]) for framed in self._ring.unacknowledged()]
+        found = [decode(framed[PREFIX.size :]) for framed in self.session.ring.unacknowledged()]
         return [event for event in found if isinstance(event, Event)]
 
     def difference(self) -> int:
         """What the worker's identity leaves unexplained."""
-        return self.counters.difference(len(self._ring), 0)
+        return self.counters.difference(len(self.session.ring), 0)
 
 
 class SteppedDialer:

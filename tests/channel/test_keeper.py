@@ -193,7 +193,7 @@ def test_a_file_does_not_outgrow_what_nobody_has_acknowledged(short_dir: Path, m
             eventually(lambda last=last: kept(short_dir)[-1:] == [last], WAIT_S, "it is in the file")
             most = max(most, left_in(short_dir)[0].stat().st_size)
             with carrier._lock:
-                carrier._ring.take(1 << 20, 1_000)
+                carrier.session.ring.take(1 << 20, 1_000)
                 carrier._acknowledged(round_ * 50 + 40)
     assert most < 10_000, "of 50,000 bytes that were written"
 

@@ -396,7 +396,7 @@ def test_a_newer_connection_of_a_session_ends_the_older(path: Path, connect: Con
         assert channel.drain(2.0, give_up=False).delivered
         carrier = channel._carrier
         with closing(connected(path, 1.0)) as newer:
-            newer.sendall(said(Hello(1, 1, carrier.session, 2, 1, "0", [APPLICATION.to_wire()])))
+            newer.sendall(said(Hello(1, 1, carrier.session.id, 2, 1, "0", [APPLICATION.to_wire()])))
             assert newer.recv(1 << 16)
             offer(channel, 2)
             # The worker comes back, as the newest now, and sends it again.
@@ -427,7 +427,7 @@ def test_a_drain_gives_up_after_a_second_when_no_shipper_answers(path: Path, con
         assert not drained.delivered
         assert drained.reason == "no shipper answers"
         assert time.monotonic() - begun < 1.2
-        eventually(lambda: channel._carrier._thread is None, 0.5, "its thread has ended")
+        eventually(lambda: not channel._carrier._thread.has_begun, 0.5, "its thread has ended")
 
 
 def test_a_drain_waits_as_long_as_it_was_told_for_a_shipper_that_is_at_work(path: Path, connect: Connect):
@@ -481,7 +481,7 @@ def test_a_goodbye_after_a_drain_ends_the_session_at_the_far_end(path: Path, con
         channel = connect()
         offer(channel, 1)
         assert channel.drain(2.0, give_up=True).delivered
-        session = channel._carrier.session
+        session = channel._carrier.session.id
         channel.close()
 
         eventually(lambda: far_end.spool.last_sequence(session) is None, 1.0, "the session's row is gone")
