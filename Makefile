@@ -24,8 +24,8 @@ help: ## show this list
 demo: $(STAMP) ## application, traffic, shipper and a local collector; succeeds if the numbers agree
 	@$(BIN)/python scripts/demo.py
 
-test: $(STAMP) $(OLDEST_STAMP) ## all tests
-	@$(BIN)/pytest
+test: $(STAMP) $(OLDEST_STAMP) ## all tests, two at a time
+	@$(BIN)/pytest -n 2 --dist worksteal
 
 check: $(STAMP) ## style, types and layers
 	@$(BIN)/ruff format --check .

@@ -32,6 +32,7 @@ TESTS = [
     "psutil>=5.9",
     "pytest>=8.0",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
     "trio>=0.25",
     "trustme>=1.1",
     "wsproto>=1.2",

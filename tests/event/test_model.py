@@ -8,7 +8,7 @@ from moesifapi.models import EventModel, EventRequestModel
 
 from moesifasgi.event.model import event_of, model_of
 
-ABSENT = object()
+ABSENT = ...
 
 
 def event(body: Any = ABSENT, encoding: str = "json") -> dict[str, Any]:

@@ -70,24 +70,24 @@ class Answer:
         return identify_later(*self._arguments).__await__()
 
 
-CALLABLES: list[Callable[..., Any]] = [
-    identify,
-    identify_later,
-    lambda request, response: identify(request, response),
-    lambda request, response: identify_later(request, response),
-    functools.partial(identify),
-    functools.partial(identify_later),
-    functools.partial(functools.partial(identify_later)),
-    Identifier().method,
-    Identifier().later,
-    Synchronous(),
-    Asynchronous(),
-    Answer,
-]
+CALLABLES: dict[str, Callable[..., Any]] = {
+    "function": identify,
+    "coroutine function": identify_later,
+    "lambda": lambda request, response: identify(request, response),
+    "lambda that makes a coroutine": lambda request, response: identify_later(request, response),
+    "partial": functools.partial(identify),
+    "partial coroutine function": functools.partial(identify_later),
+    "partial of a partial": functools.partial(functools.partial(identify_later)),
+    "method": Identifier().method,
+    "coroutine method": Identifier().later,
+    "object": Synchronous(),
+    "object with a coroutine call": Asynchronous(),
+    "class of awaitables": Answer,
+}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("function", CALLABLES, ids=str)
+@pytest.mark.parametrize("function", CALLABLES.values(), ids=CALLABLES)
 def test_any_callable_may_be_a_hook(worker: OneWorker, function: Callable[..., Any], backend: Backend):
     response = asked(worker.wrap(HELLO, IDENTIFY_USER=function), "PUT", "/", backend)
 

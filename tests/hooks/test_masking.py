@@ -126,7 +126,7 @@ def broken_json() -> Response:
 
 @pytest.mark.parametrize("response", [cut_json, damaged_gzip, unknown_coding, broken_json])
 @pytest.mark.parametrize(
-    "masks", [{"MASK_EVENT_MODEL": mask}, {"RESPONSE_BODY_MASKS": ["password"]}], ids=str
+    "masks", [{"MASK_EVENT_MODEL": mask}, {"RESPONSE_BODY_MASKS": ["password"]}], ids=" ".join
 )
 def test_a_body_that_a_mask_cannot_look_into_is_withheld_and_the_rest_goes(
     worker: OneWorker, masks: Any, response: Any
@@ -360,7 +360,9 @@ def test_a_refused_body_mask_is_told_where_its_path_starts():
         Settings.load({"APPLICATION_ID": "id", "REQUEST_BODY_MASKS": ["body.password"]}, {})
 
 
-@pytest.mark.parametrize("masks", [{"MASK_EVENT_MODEL": mask}, {"REQUEST_BODY_MASKS": ["password"]}], ids=str)
+@pytest.mark.parametrize(
+    "masks", [{"MASK_EVENT_MODEL": mask}, {"REQUEST_BODY_MASKS": ["password"]}], ids=" ".join
+)
 def test_a_body_with_too_many_values_is_withheld(worker: OneWorker, masks: Any):
     """1 kB of gzip held up the event loop for a second."""
     bomb = gzip.compress(b"[" + b"[]," * 333_000 + b"0]")
