@@ -12,6 +12,7 @@ TooLarge       one item: a dead letter, unless it is the 20th in a row with noth
 from dataclasses import dataclass
 
 from moesifasgi.shipper.batch import Batch
+from moesifasgi.shipper.batch_size import may_be_smaller
 from moesifasgi.shipper.lane import LaneState
 from moesifasgi.shipper.outcome import (
     Delivered,
@@ -53,7 +54,7 @@ def apply_outcome(state: LaneState, finished: Finished, now: float, random01: fl
             state.set_apart(batch, now, random01, str(outcome.status or "unanswered"), reason)
             return Notice("set apart", reason)
         case RetryLater(reason=reason) as later:
-            if later.too_slow and state.may_be_smaller(batch):
+            if later.too_slow and may_be_smaller(batch):
                 state.bisect(batch, now, too_large=True)
             else:
                 state.give_back(batch, now, blamed=later.reached)
@@ -83,5 +84,5 @@ def _refuse(state: LaneState, finished: Finished, now: float, code: str, reason:
     state.gate.succeeded(finished.started_at)
     if batch.copied:
         return None  # The item itself has its turn, and its fate then.
-    state.dead_letter(batch.entries[0], code, reason)
+    state.held.dead_letter(batch.entries[0], code, reason)
     return Notice("dead letter", reason)

@@ -1,41 +1,34 @@
-"""One lane between spool and collector: what was read ahead, how it is cut into batches, and its fates. Pure.
+"""One lane between spool and collector: what was read ahead, and what is uploaded next. Pure.
 
     spool ─► take ─► waiting ─► next_batch ─► in flight ─► delivered / dead_letter ─► settlements ─► spool
                                     ▲             │
                                     └─ returned ◄─┘  give_back, bisect
 
-A chunk is settled when each of its items has a fate; until then its row stays in the spool, so whatever
-happens to this process, nothing is lost.
+``held`` keeps the fates, ``returned`` what came back, ``stretch`` where it is read; here they meet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from moesifasgi.shipper.batch import Batch, Entry, OpenChunk
+from moesifasgi.shipper.batch_size import MAX_BATCH_SIZE, UploadBytes, filling, most_items
 from moesifasgi.shipper.gate import Gate, GateState, Pace
-from moesifasgi.shipper.payload import MAX_UPLOAD_BYTES, Unserialisable
+from moesifasgi.shipper.held import Held
+from moesifasgi.shipper.readiness import Encode, Readiness
 from moesifasgi.shipper.retry import backoff_s
 from moesifasgi.shipper.returned import MAX_FAILED_ALONE, Returned
-from moesifasgi.shipper.spool import Item, Lane, Settlement, StoredChunk
+from moesifasgi.shipper.spool import Lane, StoredChunk
 from moesifasgi.shipper.stretch import FRESH_S, MAX_STRETCHES, Stretch, Stretches
 from moesifasgi.wire.application import Application
 
-START_BATCH_SIZE = 25
-"""Items that fill a batch where the application names no size; the published package's default."""
-MAX_BATCH_SIZE = 200
-"""What such a batch may grow to while there is a backlog of two."""
 READ_AHEAD_BATCHES = 2
 """Batches read ahead for each concurrent upload."""
 READ_AHEAD_BYTES = 16 * 1024 * 1024
 """Payload bytes that a lane holds in memory, beside at most one chunk more."""
-MIN_UPLOAD_BYTES = 64 * 1024
-"""Whatever a proxy refuses as too large, batches are not made smaller than this ahead of time."""
 ORDERED_STREAMS = frozenset({"users", "companies", "subscriptions"})
 """Merged by the collector under their own id, so the last one must be the newest: one upload at a time."""
 _NOW = float("-inf")
-Encode = Callable[[Item], bytes]
-"""An item as JSON. Raises Unserialisable."""
 
 
 class Wanted(NamedTuple):
@@ -52,6 +45,7 @@ class LaneState:
         self.lane = lane
         self.application = application
         self.gate = Gate(pace)
+        self.held = Held()
         self.in_flight = 0
         self.read_ahead_bytes = READ_AHEAD_BYTES
         """Most bytes of items to hold; beyond it one chunk at a time."""
@@ -59,11 +53,8 @@ class LaneState:
         """Single items refused since the last delivery."""
         self._max_refused_run = pace.max_refused_run
         self._backoff = pace.backoff
-        self._open: dict[int, OpenChunk] = {}
-        self._open_items = self._open_bytes = 0
         self._stretches = Stretches()
-        self._done: list[OpenChunk] = []
-        self._max_upload_bytes = MAX_UPLOAD_BYTES
+        self._upload_bytes = UploadBytes()
         self._ordered = lane.stream in ORDERED_STREAMS
         self._returned = Returned(ordered=self._ordered)
         self._delivered_since = float("-inf")
@@ -88,18 +79,13 @@ class LaneState:
     @property
     def idle(self) -> bool:
         """Nothing left to upload or to settle, as far as the last read knows."""
-        return self.caught_up and len(self._stretches) == 1 and not self._open
-
-    @property
-    def has_decided(self) -> bool:
-        """There is something to settle."""
-        return bool(self._done)
+        return self.caught_up and len(self._stretches) == 1 and not self.held
 
     @property
     def oldest_row(self) -> int | None:
         """The oldest row that is not settled, or not read."""
-        unread = self._stretches.first_unread
-        return min(self._open if unread is None else [*self._open, unread], default=None)
+        known = [row for row in (self.held.oldest_row, self._stretches.first_unread) if row is not None]
+        return min(known, default=None)
 
     @property
     def refusing(self) -> bool:
@@ -117,31 +103,22 @@ class LaneState:
         """Most uploads in flight."""
         return 1 if self._ordered else max(1, self.application.concurrent_uploads)
 
-    @property
-    def _fill(self) -> int:
-        return max(1, self.application.batch_size or START_BATCH_SIZE)
-
-    def _size(self, stretch: Stretch) -> int:
-        if self.application.batch_size or len(stretch.waiting) < 2 * START_BATCH_SIZE:
-            return self._fill
-        return MAX_BATCH_SIZE
-
     def news(self) -> None:
         """Something may have been appended."""
         self._stretches.newest.caught_up = False
 
     def wanted(self, stretch: Stretch) -> Wanted | None:
         """What to read there now; None while enough is held, or while nothing can be delivered."""
-        if self._open and self.gate.state is not GateState.OPEN:
+        if self.held and self.gate.state is not GateState.OPEN:
             return None
-        items = READ_AHEAD_BATCHES * self.concurrency * max(self._fill, MAX_BATCH_SIZE)
-        items_left, bytes_left = items - self._open_items, self.read_ahead_bytes - self._open_bytes
+        items = READ_AHEAD_BATCHES * self.concurrency * max(filling(self.application), MAX_BATCH_SIZE)
+        items_left, bytes_left = items - self.held.items, self.read_ahead_bytes - self.held.bytes
         if len(self._stretches) > 1:
             items_left = min(items_left, items // 2 - len(stretch.waiting))
             bytes_left = min(bytes_left, self.read_ahead_bytes // 2 - stretch.waiting_bytes)
         if items_left > 0 and bytes_left > 0:
             return Wanted(items_left, bytes_left)
-        starved = not self._open or (len(self._stretches) > 1 and not stretch.waiting)
+        starved = not self.held or (len(self._stretches) > 1 and not stretch.waiting)
         return Wanted(1, 1) if starved else None
 
     def take(self, chunks: Sequence[StoredChunk], now: float, stretch: Stretch | None = None) -> None:
@@ -149,12 +126,8 @@ class LaneState:
         stretch = stretch or self._stretches.newest
         for stored in chunks:
             chunk = OpenChunk(stored, now)
-            self._open[stored.row] = chunk
-            self._open_items += chunk.left
-            self._open_bytes += chunk.bytes
+            self.held.take(chunk)
             stretch.add(chunk)
-            if not chunk.left:
-                self._done.append(chunk)
         self._stretches.was_read(stretch, something=bool(chunks))
 
     def is_behind(self, wall_now: float) -> bool:
@@ -177,7 +150,7 @@ class LaneState:
         if len(self._stretches) > 1:
             # What is read neither now nor next holds nothing of what may be held.
             for chunk in self._stretches.newest.give_back():
-                self._forget(chunk)
+                self.held.forget(chunk)
         self._stretches.close(newest_row)
 
     def due_at(self, flush: bool) -> float | None:
@@ -189,7 +162,8 @@ class LaneState:
     def _stretch_due_at(self, stretch: Stretch, flush: bool) -> float | None:
         if not stretch.waiting:
             return None
-        full = len(stretch.waiting) >= self._fill or stretch.waiting_bytes >= self._max_upload_bytes
+        enough = len(stretch.waiting) >= filling(self.application)
+        full = enough or stretch.waiting_bytes >= self._upload_bytes.most
         # What is behind need not wait for more.
         if full or flush or stretch.closed:
             return _NOW
@@ -201,46 +175,45 @@ class LaneState:
         Items appended before ``expires_before`` (wall clock) are dropped, those that cannot be encoded
         become dead letters.
         """
+        ready = Readiness(self.held, encode, expires_before)
         if self._returned.doubted and not self._ordered and self.gate.state is not GateState.OPEN:
-            fresh = self._fresh_batch(now, flush, encode, expires_before)
-            return fresh or self._half_of_returned(now, expires_before)
-        returned = self._returned_batch(now, expires_before)
+            return self._fresh_batch(now, flush, ready) or self._half_of_returned(now, ready)
+        returned = self._returned_batch(now, ready)
         if returned is None and not (self._ordered and self._returned):
-            return self._fresh_batch(now, flush, encode, expires_before)
+            return self._fresh_batch(now, flush, ready)
         return returned
 
-    def _returned_batch(self, now: float, expires_before: float) -> Batch | None:
+    def _returned_batch(self, now: float, ready: Readiness) -> Batch | None:
         while (batch := self._returned.take(now)) is not None:
-            kept = tuple(entry for entry in batch.entries if not self._expired(entry, expires_before))
-            if kept:
-                return batch if len(kept) == len(batch.entries) else replace(batch, entries=kept)
+            if (rest := ready.rest_of(batch)) is not None:
+                return rest
         return None
 
-    def _half_of_returned(self, now: float, expires_before: float) -> Batch | None:
+    def _half_of_returned(self, now: float, ready: Readiness) -> Batch | None:
         """Where there is nothing else to try, one half of what is doubted tells of the other."""
-        batch = self._returned_batch(now, expires_before)
+        batch = self._returned_batch(now, ready)
         if batch is None or len(batch.entries) == 1:
             return batch
         self._returned.halve(Batch(batch.entries), now)
         return self._returned.take(now)
 
-    def _fresh_batch(self, now: float, flush: bool, encode: Encode, expires_before: float) -> Batch | None:
+    def _fresh_batch(self, now: float, flush: bool, ready: Readiness) -> Batch | None:
         for stretch in self._stretches.in_turn:
             due_at = self._stretch_due_at(stretch, flush)
             if due_at is not None and due_at <= now:
-                entries = self._cut(stretch, encode, expires_before)
+                entries = self._cut(stretch, ready)
                 self._stretches.used(stretch)
                 return Batch(tuple(entries)) if entries else None
         return None
 
-    def _cut(self, stretch: Stretch, encode: Encode, expires_before: float) -> list[Entry]:
+    def _cut(self, stretch: Stretch, ready: Readiness) -> list[Entry]:
         entries: list[Entry] = []
-        size, total = self._size(stretch), 2
+        size, total = most_items(self.application, len(stretch.waiting)), 2
         while stretch.waiting and len(entries) < size:
             entry = stretch.waiting[0]
-            if self._ready(entry, encode, expires_before):
+            if ready.admits(entry):
                 total += len(entry.body) + 1
-                if entries and total > self._max_upload_bytes:
+                if entries and total > self._upload_bytes.most:
                     break
                 entries.append(entry)
             stretch.take_oldest()
@@ -251,14 +224,15 @@ class LaneState:
 
         Where order matters, a copy of another item each time.
         """
+        ready = Readiness(self.held, encode, expires_before)
         if self._ordered:
-            return self._copied_witness(encode, expires_before)
+            return self._copied_witness(ready)
         for stretch in self._stretches.newest_first:
             while stretch.waiting:
                 entry = stretch.take_newest()
-                if self._ready(entry, encode, expires_before):
+                if ready.admits(entry):
                     return Batch((entry,))
-        batch = self._returned_batch(float("inf"), expires_before)
+        batch = self._returned_batch(float("inf"), ready)
         if batch is None:
             return None
         first, *rest = batch.entries
@@ -266,12 +240,12 @@ class LaneState:
             self._returned.first(replace(batch, entries=tuple(rest)))
         return replace(batch, entries=(first,))
 
-    def _copied_witness(self, encode: Encode, expires_before: float) -> Batch | None:
+    def _copied_witness(self, ready: Readiness) -> Batch | None:
         """From the newest to the oldest of what is held: one bad update must not stand for all.
 
         The item itself is uploaded in its turn, so the last that the collector hears of is still the newest.
         """
-        if entries := self._cut(self._stretches.newest, encode, expires_before):
+        if entries := self._cut(self._stretches.newest, ready):
             self._returned.last(Batch(tuple(entries)))
         held = [entry for batch in self._returned for entry in batch.entries]
         if not held:
@@ -284,10 +258,9 @@ class LaneState:
         self._delivered_since = max(self._delivered_since, started_at)
         if batch.copied:
             return
-        self._max_upload_bytes = min(MAX_UPLOAD_BYTES, self._max_upload_bytes + MIN_UPLOAD_BYTES)
+        self._upload_bytes.delivered()
         for entry in batch.entries:
-            entry.chunk.deliver()
-            self._note_fate(entry.chunk)
+            self.held.deliver(entry)
 
     def give_back(self, batch: Batch, now: float, *, blamed: bool) -> None:
         """The same batch again. ``blamed``: it may have to do with its content, for all that is known."""
@@ -318,58 +291,10 @@ class LaneState:
         elif batch.failed_alone < MAX_FAILED_ALONE:
             self._returned.set_apart(batch, now + backoff_s(batch.failed_alone + 1, random01, self._backoff))
         else:
-            self.dead_letter(batch.entries[0], code, f"{reason}, while others are delivered")
-
-    def may_be_smaller(self, batch: Batch) -> bool:
-        """Whether halves of it make sense."""
-        return len(batch.entries) > 1 and sum(map(len, batch.bodies)) > MIN_UPLOAD_BYTES
+            self.held.dead_letter(batch.entries[0], code, f"{reason}, while others are delivered")
 
     def bisect(self, batch: Batch, now: float, *, too_large: bool = False) -> None:
         """Two halves instead of the whole; after ``too_large`` the next are smaller."""
         if too_large:
-            half = sum(map(len, batch.bodies)) // 2
-            self._max_upload_bytes = max(MIN_UPLOAD_BYTES, min(self._max_upload_bytes, half))
+            self._upload_bytes.too_large(batch)
         self._returned.halve(batch, now)
-
-    def dead_letter(self, entry: Entry, code: str, reason: str) -> None:
-        """The fate of an item that can never be delivered."""
-        entry.chunk.dead_letter(entry.index, code, reason)
-        self._note_fate(entry.chunk)
-
-    def settlements(self) -> list[Settlement]:
-        """Of all chunks whose items have their fates; the same again until ``settled``."""
-        return [chunk.settlement() for chunk in self._done]
-
-    def settled(self) -> None:
-        """The spool has taken the settlements."""
-        for chunk in self._done:
-            self._forget(chunk)
-        self._done = []
-
-    def _forget(self, chunk: OpenChunk) -> None:
-        del self._open[chunk.stored.row]
-        self._open_items -= len(chunk.stored.items)
-        self._open_bytes -= chunk.bytes
-
-    def _ready(self, entry: Entry, encode: Encode, expires_before: float) -> bool:
-        """Whether the entry can be uploaded; one that cannot has its fate afterwards."""
-        if self._expired(entry, expires_before):
-            return False
-        try:
-            entry.body = entry.body or encode(entry.item)
-        except Unserialisable as error:
-            self.dead_letter(entry, error.code, error.reason)
-            return False
-        return True
-
-    def _expired(self, entry: Entry, expires_before: float) -> bool:
-        """Whether it is too old to be delivered; that is its fate then."""
-        if entry.chunk.stored.appended_at >= expires_before:
-            return False
-        entry.chunk.drop("expired")
-        self._note_fate(entry.chunk)
-        return True
-
-    def _note_fate(self, chunk: OpenChunk) -> None:
-        if not chunk.left:
-            self._done.append(chunk)

@@ -37,7 +37,7 @@ def next_turn_at(situation: Situation, lanes: Iterable[LaneState], drains: Itera
     for state in lanes:
         if situation.may_upload(state):
             times.append(_upload_at(state, situation.draining(state.lane)))
-        if state.has_decided:
+        if state.held.has_decided:
             times.append(max(situation.now, situation.spool_rest_until))
     return min(times, default=_NEVER)
 

@@ -163,13 +163,14 @@ class SteppedDelivery(Delivery):
     def __init__(
         self, spool: Spool, registry: Registry, uploader: Uploads, *, clock: Clock, pace: Pace
     ) -> None:
-        super().__init__(spool, registry, uploader, clock=clock, random01=lambda: 0.5, pace=pace)
-        self._threads = _AtOnce()
+        super().__init__(
+            spool, registry, uploader, clock=clock, random01=lambda: 0.5, pace=pace, threads=_AtOnce()
+        )
 
     @property
     def refuses_all(self) -> bool:
         """The collector refused so many single items in a row that none is tried in its turn any more."""
-        return any(state.refusing for state in self._lanes.values())
+        return any(state.refusing for state in self._lanes)
 
     def turn(self) -> None:
         """Take what was said, then do what is due."""

@@ -161,7 +161,7 @@ class World:
             return
         self.books.captured.add(made)
         if kind is Kind.USER:
-            self.books.updates[made] = (worker.session, key, sequence)
+            self.books.updates[made] = (worker.session.id, key, sequence)
 
     def capture_what_is_not_wanted(self, number: int) -> None:
         self.worker(number).counters.add("captured", 2)
@@ -202,7 +202,7 @@ class World:
         else:
             sent = connection.events_sent()
             if self._queue is not None and worker.on_queue:
-                sent += self._queue.events_put(worker.session)
+                sent += self._queue.events_put(worker.session.id)
         self.books.kill_worker(_ids(worker.kept()), _ids(sent))
         worker.abandon()
         self.workers[number % len(self.workers)] = self._worker()

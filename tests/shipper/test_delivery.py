@@ -13,13 +13,14 @@ from lab.front import Front
 from moesifasgi.inspector import Behaviour
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.compression import gzip_bytes
-from moesifasgi.shipper.delivery import MAX_AGE_S, MAX_TURN_S, MAX_UPLOADS
+from moesifasgi.shipper.delivery import MAX_AGE_S, MAX_TURN_S
 from moesifasgi.shipper.gate import Pace
 from moesifasgi.shipper.health import Advice, Reason
 from moesifasgi.shipper.http import Timeouts
 from moesifasgi.shipper.retry import Backoff
 from moesifasgi.shipper.spool import Lane, SpoolError
 from moesifasgi.shipper.spool.memory import MemorySpool
+from moesifasgi.shipper.under_way import MAX_UPLOADS
 
 A, B = "a" * 56 + "AAAA", "b" * 56 + "BBBB"
 POISON = {"metadata": "not an object"}
@@ -654,7 +655,7 @@ def test_a_drain_is_not_answered_by_what_was_known_before_it(rig, event, until):
 
 def test_what_is_held_for_all_applications_together_is_bounded(rig, event, until, monkeypatch):
     """A hundred applications, none of which can deliver: a share each, and at most one chunk beyond it."""
-    monkeypatch.setattr("moesifasgi.shipper.delivery.READ_AHEAD_BYTES_IN_ALL", 2_000_000)
+    monkeypatch.setattr("moesifasgi.shipper.lanes.READ_AHEAD_BYTES_IN_ALL", 2_000_000)
     rig.collector.behave(Behaviour(hang=True))
     ids = [f"application-{number}" for number in range(100)]
     for _ in range(5):
@@ -663,18 +664,18 @@ def test_what_is_held_for_all_applications_together_is_bounded(rig, event, until
             rig.append(*[event(text="x" * 1_000) for _ in range(10)], application_id=application_id)
     rig.start()
     until(lambda: rig.delivery.status()["in_flight"] >= MAX_UPLOADS // 2)
-    held = sum(state._open_bytes for state in rig.delivery._lanes.values())
+    held = sum(state.held.bytes for state in rig.delivery._lanes)
     assert held < 2_000_000 + 100 * 12_000
-    assert all(state._open_bytes for state in rig.delivery._lanes.values())
-    turns = rig.delivery._turns
+    assert all(state.held.bytes for state in rig.delivery._lanes)
+    turns = rig.delivery._lanes._turns
     time.sleep(0.2)
-    assert rig.delivery._turns - turns < 20, "it waits for an answer, it does not spin"
+    assert rig.delivery._lanes._turns - turns < 20, "it waits for an answer, it does not spin"
 
 
 def test_so_many_uploads_are_under_way_in_all_and_each_application_has_its_turn(
     rig, event, until, monkeypatch
 ):
-    monkeypatch.setattr("moesifasgi.shipper.delivery.MAX_UPLOADS", 6)
+    monkeypatch.setattr("moesifasgi.shipper.under_way.MAX_UPLOADS", 6)
     ids = [f"application-{number}" for number in range(12)]
     for application_id in ids:
         rig.know(application_id, batch_size=1)

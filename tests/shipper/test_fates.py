@@ -44,7 +44,7 @@ def test_what_is_refused_is_halved_until_one_item_is_left_which_is_a_dead_letter
     assert notice is not None
     assert (notice.cause, notice.lasting) == ("dead letter", False)
     state.delivered(second)
-    (settlement,) = state.settlements()
+    (settlement,) = state.held.settlements()
     assert (settlement.delivered, [letter.code for letter in settlement.dead_letters]) == (1, ["400"])
 
 
@@ -74,9 +74,9 @@ def test_a_copy_that_is_refused_is_no_fate_of_its_item() -> None:
     batch = batch_of(state)
     copy = Batch(batch.entries[:1], copied=True)
     apply_outcome(state, Finished(copy, 0.0, REFUSED), 1.0, 0.5)
-    assert state.settlements() == []
+    assert state.held.settlements() == []
     state.delivered(batch)
-    assert [settlement.delivered for settlement in state.settlements()] == [2]
+    assert [settlement.delivered for settlement in state.held.settlements()] == [2]
 
 
 def test_a_batch_is_not_doubted_for_what_nobody_was_asked() -> None:

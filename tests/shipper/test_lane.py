@@ -109,14 +109,14 @@ def test_a_chunk_is_settled_when_each_of_its_items_has_a_fate():
     left, right = next_batch(state), next_batch(state)
     assert [len(left.entries), len(right.entries)] == [half, len(first.entries) - half]
     state.delivered(right)
-    assert [settled.row for settled in state.settlements()] == [2]
+    assert [settled.row for settled in state.held.settlements()] == [2]
     for entry in left.entries:
-        state.dead_letter(entry, "400", "no")
-    settlements = {settled.row: settled for settled in state.settlements()}
+        state.held.dead_letter(entry, "400", "no")
+    settlements = {settled.row: settled for settled in state.held.settlements()}
     assert len(settlements[1].dead_letters) == 25
     assert state.oldest_row == 1
-    state.settled()
-    assert (state.settlements(), state.oldest_row) == ([], None)
+    state.held.settled()
+    assert (state.held.settlements(), state.oldest_row) == ([], None)
 
 
 def test_a_batch_that_comes_back_goes_first_and_is_the_same():
@@ -135,7 +135,7 @@ def test_a_poison_item_is_a_dead_letter_and_its_batch_goes_on():
     poison = StoredChunk(2, b"s", (7,), (Item(1, b"poison"),), 0.0)
     state.take([chunk(1, 2), poison, chunk(3, 2)], now=0.0)
     assert cut(state, flush=True) == 4
-    (settled,) = state.settlements()
+    (settled,) = state.held.settlements()
     assert (settled.row, settled.dead_letters[0].sequence, settled.dead_letters[0].code) == (
         2,
         7,
@@ -147,14 +147,14 @@ def test_a_chunk_of_nothing_but_poison_makes_no_batch():
     state = lane_state()
     state.take([chunk(1, 3, b"poison")], now=0.0)
     assert cut(state, flush=True) is None
-    assert len(state.settlements()[0].dead_letters) == 3
+    assert len(state.held.settlements()[0].dead_letters) == 3
 
 
 def test_items_that_are_too_old_are_dropped_as_expired():
     state = lane_state()
     state.take([chunk(1, 3, appended_at=99.0), chunk(2, 3, appended_at=100.0)], now=0.0)
     assert cut(state, flush=True, expires_before=100.0) == 3
-    assert dict(state.settlements()[0].dropped) == {"expired": 3}
+    assert dict(state.held.settlements()[0].dropped) == {"expired": 3}
 
 
 def test_after_a_refusal_for_size_the_next_uploads_are_smaller_and_grow_again():
@@ -246,7 +246,7 @@ def test_each_of_the_two_is_read_ahead_while_the_other_holds_its_share():
     assert (wanted(state, oldest), wanted(state, newest)) == (0, 1)
     while oldest.waiting:
         state.delivered(state.next_batch(0.0, flush=True, encode=encode, expires_before=NEVER_EXPIRES))
-    state.settled()
+    state.held.settled()
     assert (wanted(state, oldest), wanted(state, newest)) == (800, 800)
 
 
@@ -254,14 +254,14 @@ def test_rows_that_were_not_read_yet_are_not_done():
     state = behind(rows=10)
     while (batch := next_batch(state)) is not None:
         state.delivered(batch)
-    state.settled()
+    state.held.settled()
     oldest, newest = sorted(state.stretches, key=lambda stretch: stretch.after)
     state.take([], 0.0, newest)
     assert (state.caught_up, state.idle, state.oldest_row) == (True, False, 2)
     state.take([chunk(10, 1)], 0.0, oldest)
     assert state.stretches == [oldest, newest] or state.stretches == [newest, oldest]
     state.delivered(next_batch(state))
-    state.settled()
+    state.held.settled()
     assert (state.stretches, state.idle, state.oldest_row) == ([newest], True, None)
 
 
@@ -293,7 +293,7 @@ class Rows:
         if batch is None:
             return 0
         self.state.delivered(batch)
-        self.state.settled()
+        self.state.held.settled()
         self.delivered += [entry.chunk.stored.row for entry in batch.entries]
         return len(batch.entries)
 
@@ -309,7 +309,7 @@ def test_the_newest_that_falls_behind_too_makes_way_for_what_is_newer():
     assert most == MAX_STRETCHES
     assert min(sizes) >= 100, "batches stay large, however many stretches there are"
     assert sum(sizes) / len(sizes) >= 180
-    assert lane.state._open_items <= 400
+    assert lane.state.held.items <= 400
     while not lane.state.idle:
         lane.deliver()
     assert sorted(lane.delivered) == [row for row in lane.rows for _ in range(2)]
