@@ -1,12 +1,10 @@
 """The durable spool: one SQLite file, owned by one process."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from sqlite3 import Connection
 from typing import Concatenate, ParamSpec, TypeVar
 
 from moesifasgi.places import refuse_strangers
@@ -23,7 +21,6 @@ from moesifasgi.shipper.spool import (
     StoredChunk,
     Totals,
     Usage,
-    books,
     dead_letters,
     tables,
 )
@@ -33,25 +30,22 @@ from moesifasgi.shipper.spool.ledger import (
     DEAD_LETTERED,
     DEAD_LETTERS,
     DISCARDED,
-    DROPPED,
     DUPLICATES,
     GAPS,
-    TAKEN,
     WAITING,
-    Change,
 )
 from moesifasgi.shipper.spool.owner import OwnerLock
+from moesifasgi.shipper.spool.reading import Reading
 from moesifasgi.shipper.spool.refilling import Refilling
 from moesifasgi.shipper.spool.room import DiskGauge, Room
-from moesifasgi.shipper.spool.rows import ChunkRow, DamagedRow, chunk_of, from_row, to_row
+from moesifasgi.shipper.spool.rows import chunk_of, to_row
 from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
-from moesifasgi.shipper.spool.told import tell_damaged, tell_expired
+from moesifasgi.shipper.spool.storing import Storing
+from moesifasgi.shipper.spool.told import tell_expired
 from moesifasgi.wire.application import Application
 
 P = ParamSpec("P")
 R = TypeVar("R")
-CLOCK_NOT_SET = 1_577_836_800.0
-"""2020-01-01. There were no spools then: a machine without a clock of its own was not told the time yet."""
 
 
 def open_spool(
@@ -81,10 +75,8 @@ def open_spool(
         lock.release()
         raise
     letters = Bound(max_dead_letters, _dead_letter_bytes(max_bytes))
-    disk = DiskGauge(directory)
-    return SqliteSpool(
-        lock, database, Room(max_bytes), disk, min_free_bytes, letters, clock, age_clock or clock
-    )
+    storing = Storing(database, Room(max_bytes), DiskGauge(directory), min_free_bytes, clock)
+    return SqliteSpool(lock, database, storing, letters, clock, age_clock or clock)
 
 
 def _make(directory: Path) -> None:
@@ -127,29 +119,24 @@ class SqliteSpool:
         self,
         lock: OwnerLock,
         database: Database,
-        room: Room,
-        disk: DiskGauge,
-        min_free_bytes: int,
+        storing: Storing,
         dead_letter_bound: Bound,
         clock: Callable[[], float],
         age_clock: Callable[[], float],
     ) -> None:
         self.database = database
         self._lock = lock
-        self._room = room
-        self._disk = disk
-        self._min_free_bytes = min_free_bytes
+        self._storing = storing
         self._dead_letter_bound = dead_letter_bound
         self._clock = clock
         self._age_clock = age_clock
-        self._opened_at = age_clock()
-        self._damaged = 0
-        self._refilling = Refilling(database, self._refusal, self._store)
+        self._reading = Reading(database, age_clock())
+        self._refilling = Refilling(database, storing.refusal, storing.store)
         for application in self.applications():
             # Those too that hold nothing now: what they are owed must not be taken before they come back.
-            room.serve(application.application_id)
+            storing.room.serve(application.application_id)
         for lane in database.ledger.lanes_with_events():
-            room.serve(lane.application_id)
+            storing.room.serve(lane.application_id)
 
     @mended
     def append(
@@ -161,31 +148,10 @@ class SqliteSpool:
         rows = [to_row(chunk, row, now) for row, chunk in enumerate(chunks, self.database.last_row + 1)]
         with self.database.transaction(self.database.intake) as running:
             running.change.counters.update({DUPLICATES: duplicates, GAPS: gaps})
-            dropped = sum(self._take(running, row) for row in rows)
+            dropped = sum(self._storing.take(running, row) for row in rows)
             tables.write_sessions(running.connection, sessions, now)
         self.database.last_row += len(rows)
         return dropped
-
-    def _take(self, running: Transaction, row: ChunkRow) -> int:
-        """Store a row, or count its items as dropped; returns how many were."""
-        running.change.counters[TAKEN] += row.events
-        refusal = self._refusal(running.change, row)
-        if refusal is not None:
-            running.change.drop(refusal, row.events)
-            return row.events
-        self._store(running, row)
-        return 0
-
-    def _store(self, running: Transaction, row: ChunkRow) -> None:
-        size = len(row.body)
-        tables.insert_chunk(running.connection, running.lane_number(row.lane), row)
-        running.change.hold(row.lane, row.events, size)
-        self._disk.spend(size)
-
-    def _refusal(self, change: Change, row: ChunkRow) -> str | None:
-        spare_bytes = self._disk.free_bytes(self._clock()) - self._min_free_bytes
-        ledger, application_id = self.database.ledger, row.lane.application_id
-        return self._room.refusal(ledger, change, application_id, len(row.body), spare_bytes)
 
     @mended
     def look_after(self) -> bool:
@@ -219,7 +185,7 @@ class SqliteSpool:
     def remember(self, application: Application) -> None:
         with self.database.transaction(self.database.delivery) as running:
             tables.write_application(running.connection, application)
-        self._room.serve(application.application_id)
+        self._storing.room.serve(application.application_id)
 
     @mended
     def applications(self) -> list[Application]:
@@ -240,7 +206,7 @@ class SqliteSpool:
     def forget(self, application_id: str) -> None:
         with self.database.transaction(self.database.delivery) as running:
             tables.delete_application(running.connection, application_id)
-        self._room.leave(application_id)
+        self._storing.room.leave(application_id)
 
     def lanes(self) -> list[Lane]:
         with self.database.settled_books() as ledger:
@@ -253,62 +219,7 @@ class SqliteSpool:
     def peek(
         self, lane: Lane, after: int, max_items: int, upto: int = LAST_ROW, max_bytes: int = ANY_SIZE
     ) -> list[StoredChunk]:
-        while True:
-            rows = self._read(lane, after, max_items, upto, max_bytes)
-            sound, damaged = self._sorted_out(rows)
-            if damaged:
-                self._drop_damaged(damaged)
-            if sound or not rows:
-                return sound
-            after = rows[-1].row
-
-    def _sorted_out(self, rows: Iterable[ChunkRow]) -> tuple[list[StoredChunk], list[int]]:
-        """Chunks of the sound rows, numbers of the damaged ones."""
-        sound: list[StoredChunk] = []
-        damaged: list[int] = []
-        for row in rows:
-            try:
-                chunk = from_row(row)
-            except DamagedRow:
-                damaged.append(row.row)
-                continue
-            dated = self._dated(chunk.appended_at)
-            sound.append(chunk if dated == chunk.appended_at else replace(chunk, appended_at=dated))
-        return sound, damaged
-
-    def _dated(self, appended_at: float) -> float:
-        """When a row came: not before this shipper, if it says that a clock was not set yet."""
-        return self._opened_at if appended_at < CLOCK_NOT_SET <= self._opened_at else appended_at
-
-    def _read(self, lane: Lane, after: int, max_items: int, upto: int, max_bytes: int) -> list[ChunkRow]:
-        with self.database.delivery.turn() as connection:
-            number = self.database.numbers.number(lane)
-            if number is None:
-                return []
-            rows = tables.select_chunks(connection, number, lane, after, max_items, upto, max_bytes)
-            if not rows and after == 0 and upto == LAST_ROW:
-                self._check_empty(connection, number, lane)
-        return rows
-
-    def _check_empty(self, connection: Connection, number: int, lane: Lane) -> None:
-        """Raises SpoolDamaged if the books say that there are rows where none was found."""
-        with self.database.settled_books() as ledger:
-            held = ledger.holding(lane).events
-            if held and not tables.select_chunks(connection, number, lane, after=0, max_items=1):
-                raise SpoolDamaged(f"{held} items cannot be found")
-
-    def _drop_damaged(self, rows: list[int]) -> None:
-        """Remove rows that say nothing reliable, not even whose they were: what is left is counted."""
-        with self.database.transaction(self.database.delivery) as running:
-            for row in rows:
-                tables.delete_chunk(running.connection, row)
-            for lane, held in self.database.ledger.lanes.items():
-                left = books.counted(running.connection, running.lane_number(lane))
-                running.change.hold(lane, left.events - held.events, left.bytes - held.bytes)
-                running.change.drop("damaged", held.events - left.events)
-            lost = running.change.counters[DROPPED + "damaged"]
-        self._damaged += lost
-        tell_damaged(lost)
+        return self._reading.peek(lane, after, max_items, upto, max_bytes)
 
     @mended
     def settle(self, settlements: Sequence[Settlement]) -> None:
@@ -332,24 +243,23 @@ class SqliteSpool:
             return Usage(
                 events=ledger.events + ledger.counters[WAITING],
                 bytes=ledger.bytes,
-                max_bytes=self._room.max_bytes,
+                max_bytes=self._storing.room.max_bytes,
                 oldest_age_s=None if oldest is None else max(0.0, self._age_clock() - oldest),
                 dead_letters=ledger.counters[DEAD_LETTERS],
                 fault=fault,
                 mishaps=tuple(self.database.mishaps),
                 waiting=ledger.counters[WAITING],
-                damaged=self._damaged,
+                damaged=self._reading.damaged,
             )
 
     @mended
     def _oldest_append(self) -> float | None:
         with self.database.delivery.turn() as connection:
             found = tables.oldest_append(connection)
-        return None if found is None else self._dated(found)
+        return None if found is None else self._reading.dated(found)
 
     def limit(self, limits: Limits) -> None:
-        self._room.max_bytes, self._room.quotas = limits.max_bytes, limits.quotas
-        self._min_free_bytes = limits.min_free_bytes
+        self._storing.limit(limits)
         self._dead_letter_bound = Bound(self._dead_letter_bound.letters, _dead_letter_bytes(limits.max_bytes))
 
     def totals(self) -> Totals:
@@ -379,9 +289,9 @@ class SqliteSpool:
             running.change.withdraw(len(letters), self.database.ledger.counters[DEAD_LETTERED])
             dead_letters.remove(running.connection, [letter.key for letter in letters], running.change)
             for row in rows:
-                if (refusal := self._refusal(running.change, row)) is not None:
+                if (refusal := self._storing.refusal(running.change, row)) is not None:
                     raise SpoolError(f"there is no room for {len(rows)} dead letters: {refusal}")
-                self._store(running, row)
+                self._storing.store(running, row)
         self.database.last_row += len(rows)
         return len(rows)
 

@@ -28,7 +28,7 @@ def test_what_was_written_since_the_disk_was_asked_counts(
     free_bytes = DiskGauge(tmp_path).free_bytes(0.0)
     # The clock stands: the disk is asked once. What others write meanwhile is less than the margin.
     spool = opened(clock=lambda: 1.0, min_free_bytes=free_bytes - 2_000_000_000, max_bytes=1 << 40)
-    gauge = spool._disk
+    gauge = spool._storing._disk
     before = gauge.free_bytes(1.0)
     append(spool, 1, count=1, size=300_000)
     assert gauge.free_bytes(1.0) == before - spool.usage().bytes
