@@ -8,6 +8,9 @@ EXTRAS := test,check
 OLDEST := .venv-oldest
 OLDEST_STAMP := $(OLDEST)/installed
 
+# Tests and benchmarks start hundreds of interpreters: without it each would compile the package anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench chaos fmt install-systemd uninstall-systemd
 

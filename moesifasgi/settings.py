@@ -1,26 +1,39 @@
 """The user's dict, checked once → frozen settings.
 
 What lives here: every key of the worker with its default, its shape and its meaning, in one place each: a
-field of the section it belongs to, and the docstring under it. Parsing, the environment, the hint for a
-misspelt key and README's table are all derived from these fields. Times are in seconds; a field whose unit is
-not seconds or events names it. What this file must not know: what is done with a setting.
+field of the section it belongs to, and the docstring under it. Parsing, the environment (``setting``), the
+hint for a misspelt key and README's table (``settings_table``) are all derived from these fields. Times are
+in seconds; a field whose unit is not seconds or events names it. What this file must not know: what is done
+with a setting.
 
 Three steps stay apart: ``_parse`` makes each value what its field says, ``_check`` looks at how they go
 together, and whoever owns the matter acts upon it later. The first two collect every fault.
 """
 
-import re
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from enum import StrEnum
-from ipaddress import ip_network
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 from moesifasgi.errors import SettingsError
 from moesifasgi.event.event_settings import EventSettings
+from moesifasgi.setting import entry_of, setting
+from moesifasgi.setting_shapes import (
+    BODY_MASKS,
+    DOTTED_PATH,
+    FUNCTION,
+    HANDLE,
+    HEADER_LIST,
+    HEADER_ORDER,
+    MEDIA_TYPES,
+    METHODS,
+    NETWORKS,
+    PARAMETERS,
+    URL_PATHS,
+    Hook,
+)
 from moesifasgi.shapes import (
     ABSOLUTE_PATH,
     APPLICATION_ID,
@@ -30,31 +43,24 @@ from moesifasgi.shapes import (
     TEXT,
     URL,
     Fault,
-    Shape,
     integer,
-    is_text,
     list_of,
     nearest,
     number,
     one_of,
-    parsed,
-    split,
+)
+from moesifasgi.shared_shapes import (
+    BATCH_SIZE,
+    BATCH_TIMEOUT,
+    CONCURRENT_UPLOADS,
+    FREE_BYTES,
+    SPOOL_BYTES,
+    Durability,
 )
 from moesifasgi.wire.application import DEFAULT_BASE_URI, Application
 
-T = TypeVar("T")
-Hook = Callable[..., Any]
-"""A function of the user's; it may be asynchronous."""
-
-ENVIRONMENT_PREFIX = "MOESIF_"
 RETIRED = {"LOCAL_DEBUG": "set BASE_URI to the address of a local collector instead"}
 """Keys of the published packages that are accepted without effect, and what does their work now."""
-
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""A header's or method's name; RFC 9110, section 5.6.2."""
-_MEDIA_TYPE = re.compile(r"[^/\s,;]+/[^/\s,;]+")
-_NO_MASK = frozenset("$*;[]")
-"""What a mask's name cannot hold: it would never match."""
 
 
 class Transport(StrEnum):
@@ -68,15 +74,6 @@ class Transport(StrEnum):
     """Nowhere: kept in the worker, for tests."""
 
 
-class Durability(StrEnum):
-    """What an acknowledgement of the embedded shipper means."""
-
-    NORMAL = "normal"
-    """Survives the death of every process."""
-    FULL = "full"
-    """Fsynced: survives a loss of power."""
-
-
 class SamplingOrder(StrEnum):
     """Which of several sample rates counts."""
 
@@ -86,138 +83,25 @@ class SamplingOrder(StrEnum):
     """The published package's: the first of a matching regex, user, company."""
 
 
-def _is_dotted(value: Any) -> bool:
-    return is_text(value) and all(value.split("."))
-
-
-def _is_body_mask(value: Any) -> bool:
-    """A name or path that can match; brackets and wildcards are no part of one, nor is an item's number."""
-    if not isinstance(value, str) or not _is_dotted(value.strip()) or not _NO_MASK.isdisjoint(value):
-        return False
-    parts = value.strip().lower().split(".")
-    within = parts[0] in ("request", "response") and parts[1:2] == ["body"]
-    is_prefixed = within or (parts[0] == "body" and len(parts) > 1)
-    return not is_prefixed and not any(part.isdecimal() or part != part.strip() for part in parts)
-
-
-def _is_query_mask(value: Any) -> bool:
-    if not isinstance(value, str) or not is_text(value.strip()):
-        return False
-    # A parameter's own name may hold brackets.
-    name = value.strip()
-    return (_NO_MASK - set("[]")).isdisjoint(name) and name.strip(".") == name
-
-
-def _is_token(value: Any) -> bool:
-    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
-
-
-def _is_media_type(value: Any) -> bool:
-    return isinstance(value, str) and _MEDIA_TYPE.fullmatch(value) is not None
-
-
-def _is_network(value: Any) -> bool:
-    return isinstance(value, str) and bool(_network(value))
-
-
-def _network(value: str) -> str:
-    return str(ip_network(value, strict=False))
-
-
-def _listed(value: Any) -> Any:
-    return split(value) if isinstance(value, str) else value
-
-
-_FUNCTION: Shape[Hook] = Shape("a function", callable)
-_HANDLE: Shape[Any] = Shape("what start_shipper returned", lambda value: True)
-_DOTTED_PATH: Shape[str] = Shape("a name or dotted path", _is_dotted, read=str)
-_BODY_MASKS: Shape[str] = Shape(
-    "names or dotted paths such as 'user.password', which start inside the body and look through lists,"
-    " without '$', '*', ';', brackets or numbers",
-    _is_body_mask,
-    str.strip,
-)
-_PARAMETERS: Shape[str] = Shape(
-    "parameter names, without '$', '*', ';' or a dot at an end", _is_query_mask, str.strip
-)
-_METHODS = Shape("HTTP methods", _is_token, str.upper)
-_MEDIA_TYPES = Shape("media types such as 'text/*'", _is_media_type, str.lower)
-_URL_PATHS: Shape[str] = Shape(
-    "paths that start with '/' or '*'", lambda path: is_text(path) and path[0] in "/*"
-)
-_NETWORKS = Shape("IP networks such as '10.0.0.0/8'", _is_network, _network)
-_HEADER_NAMES = Shape("header names", _is_token, str.lower)
-_HEADER_LIST = list_of(_HEADER_NAMES)
-_HEADER_ORDER = Shape(
-    # The published package takes a comma-separated string here, so the dict may hold one too.
-    "header names, as a list or comma-separated",
-    lambda value: _HEADER_LIST.fits(_listed(value)) and bool(_listed(value)),
-    lambda value: _HEADER_LIST.convert(_listed(value)),
-    str,
-)
-
-
-class Entry(NamedTuple):
-    """One key of the user's dict."""
-
-    key: str
-    default: Any
-    """``MISSING`` for a key that has to be given."""
-    shape: Shape[Any]
-    shown: str
-    """The default in words, where its value would not say it."""
-    follows: str | None
-    """An earlier key whose value is this one's default."""
-    secret: bool
-
-    def value(self, settings: Mapping[str, Any], environ: Mapping[str, str], default: Any) -> Any:
-        """The value given, or the default. None counts as not given, as does an empty variable."""
-        variable = ENVIRONMENT_PREFIX + self.key
-        given = settings.get(self.key)
-        if given is not None:
-            return parsed(self.key, self.shape, given, secret=self.secret)
-        if self.shape.read is not None and environ.get(variable):
-            where = f"{variable} (environment)"
-            return parsed(where, self.shape, environ[variable], self.shape.read, secret=self.secret)
-        if default is MISSING:
-            raise Fault(f"{self.key}: expected {self.shape.expected}, got nothing")
-        return default
-
-
-def _setting(
-    key: str,
-    default: Any,
-    shape: Shape[T],
-    *,
-    shown: str = "",
-    follows: str | None = None,
-    secret: bool = False,
-) -> T:
-    """A dataclass field that a key of the user's dict fills. A secret one stays out of the repr."""
-    entry = Entry(key, default, shape, shown, follows, secret)
-    made: T = field(default=default, repr=not secret, metadata={"entry": entry})
-    return made
-
-
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
     """What the shipper has to know; the fields are those of ``wire.application.Application``."""
 
-    application_id: str = _setting("APPLICATION_ID", MISSING, APPLICATION_ID, secret=True)
+    application_id: str = setting("APPLICATION_ID", MISSING, APPLICATION_ID, secret=True)
     """The Collector Application Id that Moesif shows under API Keys. Required."""
-    base_uri: str = _setting("BASE_URI", DEFAULT_BASE_URI, URL)
+    base_uri: str = setting("BASE_URI", DEFAULT_BASE_URI, URL)
     """Where events go: Moesif, or a Secure Proxy, whose URL may carry a path."""
-    batch_size: int | None = _setting("BATCH_SIZE", None, integer(1, 10_000), shown="25")
+    batch_size: int | None = setting("BATCH_SIZE", None, BATCH_SIZE, shown="25")
     """Most events in one upload. If not set, batches grow to 200 events while there is a backlog."""
-    batch_timeout_s: float = _setting("EVENT_BATCH_TIMEOUT", 1.0, number(0.01, 3600))
+    batch_timeout_s: float = setting("EVENT_BATCH_TIMEOUT", 1.0, BATCH_TIMEOUT)
     """Longest time in seconds that an event waits for its batch to fill."""
-    concurrent_uploads: int = _setting("EVENT_WORKER_COUNT", 4, integer(1, 64))
+    concurrent_uploads: int = setting("EVENT_WORKER_COUNT", 4, CONCURRENT_UPLOADS)
     """Uploads of this application's events that may be under way at once."""
-    user_agent_suffix: str | None = _setting("USER_AGENT_SUFFIX", None, TEXT)
+    user_agent_suffix: str | None = setting("USER_AGENT_SUFFIX", None, TEXT)
     """Added to the uploads' User-Agent."""
-    http_proxy: str | None = _setting("HTTP_PROXY", None, URL, secret=True)
+    http_proxy: str | None = setting("HTTP_PROXY", None, URL, secret=True)
     """Proxy for the uploads; its URL may carry user and password."""
-    ca_bundle: str | None = _setting("CA_BUNDLE", None, ABSOLUTE_PATH)
+    ca_bundle: str | None = setting("CA_BUNDLE", None, ABSOLUTE_PATH)
     """File of certificates that the uploads trust instead of the usual ones."""
 
 
@@ -225,15 +109,15 @@ class DeliverySettings:
 class InterpretationSettings:
     """How a record becomes an event; the fields are those of ``event.event_settings.EventSettings``."""
 
-    authorization_headers: tuple[str, ...] = _setting(
-        "AUTHORIZATION_HEADER_NAME", ("authorization",), _HEADER_ORDER
+    authorization_headers: tuple[str, ...] = setting(
+        "AUTHORIZATION_HEADER_NAME", ("authorization",), HEADER_ORDER
     )
     """Request headers in which a user id is looked for, in this order; comma-separated."""
-    authorization_user_id_field: str = _setting("AUTHORIZATION_USER_ID_FIELD", "sub", _DOTTED_PATH)
+    authorization_user_id_field: str = setting("AUTHORIZATION_USER_ID_FIELD", "sub", DOTTED_PATH)
     """The field of a JWT's payload that holds the user id."""
-    api_version: str | None = _setting("API_VERSION", None, TEXT)
+    api_version: str | None = setting("API_VERSION", None, TEXT)
     """Your API's version, stored with each event."""
-    trusted_proxies: tuple[str, ...] | None = _setting("TRUSTED_PROXIES", None, list_of(_NETWORKS))
+    trusted_proxies: tuple[str, ...] | None = setting("TRUSTED_PROXIES", None, list_of(NETWORKS))
     """Networks whose forwarding headers are believed. If not set, anyone's are, in the order of the published
     package; an empty list believes none. Hops are those of X-Forwarded-For, or of Forwarded where that is
     absent: let the outermost proxy write one and remove the other.
@@ -244,31 +128,31 @@ class InterpretationSettings:
 class CaptureSettings:
     """What is recorded of the application's exchanges."""
 
-    log_body: bool = _setting("LOG_BODY", True, BOOLEAN)
+    log_body: bool = setting("LOG_BODY", True, BOOLEAN)
     """Whether bodies are recorded."""
-    log_request_body: bool = _setting("LOG_REQUEST_BODY", True, BOOLEAN, follows="LOG_BODY")
+    log_request_body: bool = setting("LOG_REQUEST_BODY", True, BOOLEAN, follows="LOG_BODY")
     """Whether request bodies are recorded."""
-    log_response_body: bool = _setting("LOG_RESPONSE_BODY", True, BOOLEAN, follows="LOG_BODY")
+    log_response_body: bool = setting("LOG_RESPONSE_BODY", True, BOOLEAN, follows="LOG_BODY")
     """Whether response bodies are recorded."""
-    max_body_bytes: int = _setting("MAX_BODY_SIZE", 100_000, integer(1, 1_000_000))
+    max_body_bytes: int = setting("MAX_BODY_SIZE", 100_000, integer(1, 1_000_000))
     """Bytes that are kept of each body; a longer one is cut and marked. The collector takes 1 MB an event."""
-    exclude_methods: tuple[str, ...] = _setting("EXCLUDE_METHODS", (), list_of(_METHODS))
+    exclude_methods: tuple[str, ...] = setting("EXCLUDE_METHODS", (), list_of(METHODS))
     """Methods that are not recorded, such as `OPTIONS`."""
-    exclude_paths: tuple[str, ...] = _setting("EXCLUDE_PATHS", (), list_of(_URL_PATHS))
+    exclude_paths: tuple[str, ...] = setting("EXCLUDE_PATHS", (), list_of(URL_PATHS))
     """Paths that are not recorded; `*` stands for any characters, as in `/health*`."""
-    log_content_types: tuple[str, ...] = _setting("LOG_CONTENT_TYPES", (), list_of(_MEDIA_TYPES))
+    log_content_types: tuple[str, ...] = setting("LOG_CONTENT_TYPES", (), list_of(MEDIA_TYPES))
     """Media types whose bodies are recorded, such as `application/json` or `text/*`; a body that names no
     type is none of them. Empty: all.
     """
-    sample_rate: float = _setting("SAMPLE_RATE", 100.0, number(0, 100, "a percentage"))
+    sample_rate: float = setting("SAMPLE_RATE", 100.0, number(0, 100, "a percentage"))
     """Percentage of exchanges that are looked at, before the dashboard's own rate."""
-    sampling: SamplingOrder = _setting("SAMPLING", SamplingOrder.DOCUMENTED, one_of(SamplingOrder))
+    sampling: SamplingOrder = setting("SAMPLING", SamplingOrder.DOCUMENTED, one_of(SamplingOrder))
     """`documented`: user before company, the lower of that and a matching regex. `first-match`: the published
     package's order.
     """
-    disabled_transaction_id: bool = _setting("DISABLED_TRANSACTION_ID", False, BOOLEAN)
+    disabled_transaction_id: bool = setting("DISABLED_TRANSACTION_ID", False, BOOLEAN)
     """True leaves the header X-Moesif-Transaction-Id out of responses."""
-    debug: bool = _setting("DEBUG", False, BOOLEAN)
+    debug: bool = setting("DEBUG", False, BOOLEAN)
     """Whether this package's logger says more; no body or header is logged, nor a line for each event."""
 
 
@@ -291,19 +175,19 @@ class Functions(Protocol):
 class HookSettings:
     """The user's functions, synchronous or asynchronous."""
 
-    skip: Hook | None = _setting("SKIP", None, _FUNCTION)
+    skip: Hook | None = setting("SKIP", None, FUNCTION)
     """`(request, response)` → True for what is not to be recorded."""
-    identify_user: Hook | None = _setting("IDENTIFY_USER", None, _FUNCTION)
+    identify_user: Hook | None = setting("IDENTIFY_USER", None, FUNCTION)
     """`(request, response)` → the user's id."""
-    identify_company: Hook | None = _setting("IDENTIFY_COMPANY", None, _FUNCTION)
+    identify_company: Hook | None = setting("IDENTIFY_COMPANY", None, FUNCTION)
     """`(request, response)` → the company's id."""
-    get_metadata: Hook | None = _setting("GET_METADATA", None, _FUNCTION)
+    get_metadata: Hook | None = setting("GET_METADATA", None, FUNCTION)
     """`(request, response)` → a dict, stored with the event."""
-    get_session_token: Hook | None = _setting("GET_SESSION_TOKEN", None, _FUNCTION)
+    get_session_token: Hook | None = setting("GET_SESSION_TOKEN", None, FUNCTION)
     """`(request, response)` → the session's token."""
-    mask_event_model: Hook | None = _setting("MASK_EVENT_MODEL", None, _FUNCTION)
+    mask_event_model: Hook | None = setting("MASK_EVENT_MODEL", None, FUNCTION)
     """`(event)` → the `EventModel` without what must not leave the process."""
-    timeout_s: float = _setting("HOOK_TIMEOUT", 0.75, number(0.001, 60))
+    timeout_s: float = setting("HOOK_TIMEOUT", 0.75, number(0.001, 60))
     """Seconds that the asynchronous functions have for one event, together; also the limit for reading a body
     ahead for a governance rule.
     """
@@ -313,17 +197,17 @@ class HookSettings:
 class MaskSettings:
     """Names and dotted paths whose values never leave the process."""
 
-    request_headers: tuple[str, ...] = _setting("REQUEST_HEADER_MASKS", (), _HEADER_LIST)
+    request_headers: tuple[str, ...] = setting("REQUEST_HEADER_MASKS", (), HEADER_LIST)
     """Request headers whose values become `***`."""
-    response_headers: tuple[str, ...] = _setting("RESPONSE_HEADER_MASKS", (), _HEADER_LIST)
+    response_headers: tuple[str, ...] = setting("RESPONSE_HEADER_MASKS", (), HEADER_LIST)
     """Response headers whose values become `***`."""
-    request_body: tuple[str, ...] = _setting("REQUEST_BODY_MASKS", (), list_of(_BODY_MASKS))
+    request_body: tuple[str, ...] = setting("REQUEST_BODY_MASKS", (), list_of(BODY_MASKS))
     """Fields of JSON and form request bodies whose values become `***`: `password` at any depth,
     `user.password` from the root.
     """
-    response_body: tuple[str, ...] = _setting("RESPONSE_BODY_MASKS", (), list_of(_BODY_MASKS))
+    response_body: tuple[str, ...] = setting("RESPONSE_BODY_MASKS", (), list_of(BODY_MASKS))
     """The same for response bodies."""
-    request_query: tuple[str, ...] = _setting("REQUEST_QUERY_MASKS", (), list_of(_PARAMETERS))
+    request_query: tuple[str, ...] = setting("REQUEST_QUERY_MASKS", (), list_of(PARAMETERS))
     """Query parameters whose values become `***`."""
 
 
@@ -331,11 +215,11 @@ class MaskSettings:
 class QueueSettings:
     """The worker's ring: what waits for the shipper's acknowledgement."""
 
-    max_events: int = _setting("EVENT_QUEUE_SIZE", 1_000_000, integer(1, 100_000_000))
+    max_events: int = setting("EVENT_QUEUE_SIZE", 1_000_000, integer(1, 100_000_000))
     """Most events that wait in a worker; at this bound new ones are dropped and counted."""
-    max_bytes: int = _setting("EVENT_QUEUE_BYTES", 32 * 2**20, integer(1_000, 2**40), shown="32 MiB")
+    max_bytes: int = setting("EVENT_QUEUE_BYTES", 32 * 2**20, integer(1_000, 2**40), shown="32 MiB")
     """The same in bytes; whichever is met first."""
-    shutdown_timeout_s: float = _setting("SHUTDOWN_TIMEOUT", 5.0, number(0, 600))
+    shutdown_timeout_s: float = setting("SHUTDOWN_TIMEOUT", 5.0, number(0, 600))
     """Seconds that a stopping worker waits for its events to be delivered."""
 
 
@@ -343,31 +227,29 @@ class QueueSettings:
 class ShipperSettings:
     """Which shipper takes the events, and how an embedded one behaves."""
 
-    transport: Transport = _setting("TRANSPORT", Transport.AUTO, one_of(Transport))
+    transport: Transport = setting("TRANSPORT", Transport.AUTO, one_of(Transport))
     """`auto`: the socket if one listens on SHIPPER_SOCKET, else an embedded shipper; `unix`: the socket;
     `queue`: the queue of a shipper that the server's master started; `memory`: nowhere, for tests.
     """
-    socket: str = _setting("SHIPPER_SOCKET", "/run/moesif/shipper.sock", SOCKET_PATH)
+    socket: str = setting("SHIPPER_SOCKET", "/run/moesif/shipper.sock", SOCKET_PATH)
     """The standalone shipper's socket."""
-    handle: Any = _setting("SHIPPER", None, _HANDLE)
+    handle: Any = setting("SHIPPER", None, HANDLE)
     """What `moesifasgi.start_shipper(settings)` returned in the server's master, for `queue`. If not set, the
     last one that the master started.
     """
-    linger_s: float = _setting("SHIPPER_LINGER", 10.0, number(0, 20))
+    linger_s: float = setting("SHIPPER_LINGER", 10.0, number(0, 20))
     """Seconds that an embedded shipper outlives its last worker, if it still has events."""
-    durability: Durability = _setting("DURABILITY", Durability.NORMAL, one_of(Durability))
+    durability: Durability = setting("DURABILITY", Durability.NORMAL, one_of(Durability))
     """An embedded shipper's: `normal` survives the death of every process, `full` a loss of power. A
     standalone shipper has its own, `full`.
     """
-    spool_dir: str | None = _setting("SPOOL_DIR", None, ABSOLUTE_PATH, shown="per-user state directory")
+    spool_dir: str | None = setting("SPOOL_DIR", None, ABSOLUTE_PATH, shown="per-user state directory")
     """Where an embedded shipper spools."""
-    spool_max_bytes: int = _setting("SPOOL_MAX_BYTES", 2**30, integer(2**16, 2**50), shown="1 GiB")
+    spool_max_bytes: int = setting("SPOOL_MAX_BYTES", 2**30, SPOOL_BYTES, shown="1 GiB")
     """Bound of an embedded shipper's spool in bytes; at this bound new events are dropped and counted."""
-    spool_min_free_bytes: int = _setting(
-        "SPOOL_MIN_FREE_BYTES", 256 * 2**20, integer(0, 2**50), shown="256 MiB"
-    )
+    spool_min_free_bytes: int = setting("SPOOL_MIN_FREE_BYTES", 256 * 2**20, FREE_BYTES, shown="256 MiB")
     """An embedded shipper's spool stops growing below this much free disk, in bytes."""
-    offline_file: str | None = _setting("OFFLINE_FILE", None, PATH)
+    offline_file: str | None = setting("OFFLINE_FILE", None, PATH)
     """Write events there instead of shipping them, as NDJSON: a line for each, as Moesif would get it."""
 
 
@@ -375,19 +257,19 @@ class ShipperSettings:
 class OutgoingSettings:
     """Calls that the application itself makes to other APIs."""
 
-    capture: bool = _setting("CAPTURE_OUTGOING_REQUESTS", False, BOOLEAN)
+    capture: bool = setting("CAPTURE_OUTGOING_REQUESTS", False, BOOLEAN)
     """Whether calls that the application makes are recorded: through requests, httpx, aiohttp or urllib3."""
-    log_body: bool = _setting("LOG_BODY_OUTGOING", True, BOOLEAN)
+    log_body: bool = setting("LOG_BODY_OUTGOING", True, BOOLEAN)
     """Whether their bodies are recorded."""
-    skip: Hook | None = _setting("SKIP_OUTGOING", None, _FUNCTION)
+    skip: Hook | None = setting("SKIP_OUTGOING", None, FUNCTION)
     """`(request, response)` of the client library → True for a call not to be recorded."""
-    identify_user: Hook | None = _setting("IDENTIFY_USER_OUTGOING", None, _FUNCTION)
+    identify_user: Hook | None = setting("IDENTIFY_USER_OUTGOING", None, FUNCTION)
     """`(request, response)` → the user's id. Without one, the user is that of the request being served."""
-    identify_company: Hook | None = _setting("IDENTIFY_COMPANY_OUTGOING", None, _FUNCTION)
+    identify_company: Hook | None = setting("IDENTIFY_COMPANY_OUTGOING", None, FUNCTION)
     """`(request, response)` → the company's id; else that of the request being served."""
-    get_metadata: Hook | None = _setting("GET_METADATA_OUTGOING", None, _FUNCTION)
+    get_metadata: Hook | None = setting("GET_METADATA_OUTGOING", None, FUNCTION)
     """`(request, response)` → a dict, stored with the event."""
-    get_session_token: Hook | None = _setting("GET_SESSION_TOKEN_OUTGOING", None, _FUNCTION)
+    get_session_token: Hook | None = setting("GET_SESSION_TOKEN_OUTGOING", None, FUNCTION)
     """`(request, response)` → the session's token; else that of the request being served."""
 
 
@@ -420,7 +302,7 @@ class Settings:
         if faults:
             raise SettingsError([*faults, *warnings])
         sections = {
-            name: section(**{f.name: values[_entry(f).key] for f in fields(section)})
+            name: section(**{f.name: values[entry_of(f).key] for f in fields(section)})
             for name, section in SECTIONS.items()
         }
         return cls(**sections, warnings=warnings)
@@ -437,16 +319,11 @@ class Settings:
         return replace(application, base_uri=Path(self.shipper.offline_file).absolute().as_uri())
 
 
-def _entry(of: Field[Any]) -> Entry:
-    entry: Entry = of.metadata["entry"]
-    return entry
-
-
 SECTIONS: dict[str, Any] = {
     name: section for name, section in Settings.__annotations__.items() if name != "warnings"
 }
 """The sections of Settings, by the name of their field."""
-ENTRIES = {_entry(f).key: _entry(f) for section in SECTIONS.values() for f in fields(section)}
+ENTRIES = {entry_of(f).key: entry_of(f) for section in SECTIONS.values() for f in fields(section)}
 """Every key that the dict may hold."""
 
 
@@ -483,40 +360,3 @@ def _keys_without_effect(keys: Iterable[object]) -> Iterator[str]:
             yield f"{key} has no effect: {RETIRED[str(key)]}"
         elif key not in ENTRIES:
             yield f"unknown setting {reprlib.repr(key)} has no effect{nearest(str(key).upper(), ENTRIES)}"
-
-
-def markdown_table() -> str:
-    """Every key with its default and meaning, as README shows it. Reads this module's source."""
-    meanings = _meanings()
-    rows = [f"| `{key}` | {_shown_default(entry)} | {meanings[key]} |" for key, entry in ENTRIES.items()]
-    return "\n".join(("| key | default | meaning |", "|---|---|---|", *rows))
-
-
-def _meanings() -> dict[str, str]:
-    """The docstring under each field, by key: documentation that nobody pays for at run time."""
-    import ast
-    import inspect
-
-    found = {}
-    for section in SECTIONS.values():
-        (tree,) = ast.parse(inspect.getsource(section)).body
-        assert isinstance(tree, ast.ClassDef)
-        keys = {f.name: _entry(f).key for f in fields(section)}
-        for statement, following in pairwise(tree.body):
-            match statement, following:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str(text))),
-                ):
-                    found[keys[name]] = " ".join(text.split())
-    return found
-
-
-def _shown_default(entry: Entry) -> str:
-    if entry.default is MISSING:
-        return "required"
-    if entry.shown or entry.follows:
-        return entry.shown or f"`{entry.follows}`"
-    if isinstance(entry.default, tuple):
-        return f"`{', '.join(entry.default) or '[]'}`"
-    return f"`{entry.default:_}`" if type(entry.default) is int else f"`{entry.default}`"

@@ -10,7 +10,7 @@ python scripts/readme.py
 
 from pathlib import Path
 
-from moesifasgi.settings import markdown_table
+from moesifasgi.settings_table import markdown_table
 from moesifasgi.shipper.configuration.example import example
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ from campaigns.t03_ways_to_end import cases
 from click.testing import CliRunner
 from lab.setups import SETUPS
 
-from moesifasgi.settings import markdown_table
+from moesifasgi.settings_table import markdown_table
 from moesifasgi.shipper.cli import main
 
 ROOT = Path(__file__).parent.parent

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from moesifasgi.errors import MoesifError, SettingsError
+from moesifasgi.setting import ENVIRONMENT_PREFIX
 from moesifasgi.settings import (
     ENTRIES,
-    ENVIRONMENT_PREFIX,
     SECTIONS,
     DeliverySettings,
-    Durability,
     SamplingOrder,
     Settings,
     Transport,
-    markdown_table,
 )
+from moesifasgi.settings_table import markdown_table
+from moesifasgi.shared_shapes import Durability
 from moesifasgi.wire.application import Application
 
 README = Path(__file__).parent.parent / "README.md"
@@ -458,4 +458,4 @@ def test_readme_documents_every_setting():
     """README says with a marker where its table of settings starts."""
     _before, marker, after = README.read_text("utf-8").partition(README_MARKER)
 
-    assert not marker or undocumented(after) == set(), "run the table generator of moesifasgi.settings again"
+    assert not marker or undocumented(after) == set(), "run scripts/readme.py again"

@@ -3,12 +3,12 @@
 The carrier's lock guards it.
 """
 
-import uuid
+import os
 from collections.abc import Sequence
 
 from moesifasgi.version import VERSION
 from moesifasgi.wire.application import Application
-from moesifasgi.wire.messages import OLDEST_WIRE_VERSION, WIRE_VERSION, Hello
+from moesifasgi.wire.messages import OLDEST_WIRE_VERSION, SESSION_BYTES, WIRE_VERSION, Hello
 from moesifasgi.wire.ring import Ring
 
 
@@ -21,7 +21,7 @@ class Session:
         self._pid = pid
         self._bounds = max_events, max_bytes
         self.applications = list(applications)
-        self.id = uuid.uuid4().bytes
+        self.id = os.urandom(SESSION_BYTES)
         self.ring = Ring(*self._bounds)
 
     def introduction(self) -> Hello:
@@ -41,7 +41,7 @@ class Session:
 
     def rename(self) -> None:
         """The old name is another's, for all that the shipper knows; what is not acknowledged stays."""
-        self.id = uuid.uuid4().bytes
+        self.id = os.urandom(SESSION_BYTES)
 
     def begin_anew(self) -> None:
         """Another session, with nothing in its ring: what was there is somebody else's to deliver."""

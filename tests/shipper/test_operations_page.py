@@ -8,7 +8,7 @@ import pytest
 import yaml
 from lab.metric_names import sample_names
 
-from moesifasgi.settings import markdown_table
+from moesifasgi.settings_table import markdown_table
 from moesifasgi.shipper.configuration.key import keys_of
 from moesifasgi.shipper.configuration.load import load
 from moesifasgi.shipper.configuration.values import Configuration

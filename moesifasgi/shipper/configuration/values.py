@@ -15,13 +15,20 @@ from moesifasgi.shapes import (
     TEXT,
     URL,
     Shape,
-    integer,
     is_absolute_path,
     is_path,
     is_word,
     list_of,
     number,
     one_of,
+)
+from moesifasgi.shared_shapes import (
+    BATCH_SIZE,
+    BATCH_TIMEOUT,
+    CONCURRENT_UPLOADS,
+    FREE_BYTES,
+    SPOOL_BYTES,
+    Durability,
 )
 from moesifasgi.shipper.configuration.accounts import group_id, user_id
 from moesifasgi.shipper.configuration.key import key
@@ -33,15 +40,6 @@ DEFAULT_SOCKET = "/run/moesif/shipper.sock"
 DEFAULT_SPOOL_DIR = "/var/lib/moesif"
 
 _MODE = re.compile(r"0?[0-7]{3}")
-
-
-class Durability(StrEnum):
-    """What an acknowledgement means."""
-
-    FULL = "full"
-    """Fsynced: survives a loss of power."""
-    NORMAL = "normal"
-    """Survives the death of every process."""
 
 
 class Unknown(StrEnum):
@@ -77,8 +75,7 @@ _FILE_MODE = Shape(
 )
 _CREDENTIAL = Shape("an absolute path, or the name of a systemd credential", is_file_or_credential, str)
 _MONITOR_ADDRESS = Shape(EXPECTED, is_monitor_address, parse_address, str)
-_BATCH_SIZE, _BATCH_TIMEOUT, _UPLOADS = integer(1, 10_000), number(0.01, 3600), integer(1, 64)
-_SPOOL_BYTES, _PROBE = integer(2**16, 2**50), number(1, 86_400)
+_PROBE = number(1, 86_400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +106,18 @@ class ApplicationSection:
         "Where its events go: Moesif, or a Secure Proxy, whose URL may carry a path.",
         example='"https://api.moesif.net"',
     )
-    batch_size: int | None = key("batch_size", None, _BATCH_SIZE, "Most events in one upload.", example="25")
+    batch_size: int | None = key("batch_size", None, BATCH_SIZE, "Most events in one upload.", example="25")
     batch_timeout_s: float | None = key(
         "batch_timeout",
         None,
-        _BATCH_TIMEOUT,
+        BATCH_TIMEOUT,
         "Longest time in seconds that an event waits for its batch to fill.",
         example="1.0",
     )
     concurrent_uploads: int | None = key(
         "concurrent_uploads",
         None,
-        _UPLOADS,
+        CONCURRENT_UPLOADS,
         "Uploads of its events that may be under way at once.",
         example="4",
     )
@@ -145,7 +142,7 @@ class ApplicationSection:
     spool_max_bytes: int | None = key(
         "spool_max_bytes",
         None,
-        _SPOOL_BYTES,
+        SPOOL_BYTES,
         "Its part of the spool in bytes, beside the share that leaves room for the others; at this bound its"
         " new events are dropped and counted as quota_full.",
         example="268435456",
@@ -220,14 +217,14 @@ class Configuration:
     spool_max_bytes: int = key(
         "spool_max_bytes",
         2**30,
-        _SPOOL_BYTES,
+        SPOOL_BYTES,
         "Bound of the spool in bytes; at this bound new events are dropped and counted as spool_full.",
         example="1073741824",
     )
     spool_min_free_bytes: int = key(
         "spool_min_free_bytes",
         256 * 2**20,
-        integer(0, 2**50),
+        FREE_BYTES,
         "The spool stops growing below this much free disk, in bytes.",
         example="268435456",
     )

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moesifasgi.errors import SettingsError
+from moesifasgi.shared_shapes import Durability
 from moesifasgi.shipper.configuration import load as loading
 from moesifasgi.shipper.configuration.example import example
 from moesifasgi.shipper.configuration.key import keys_of
 from moesifasgi.shipper.configuration.load import Loaded, load
-from moesifasgi.shipper.configuration.values import ApplicationSection, Configuration, Durability, LogLevel
+from moesifasgi.shipper.configuration.values import ApplicationSection, Configuration, LogLevel
 
 Write = Callable[[str], Path]
 ID = "an-id-that-nobody-may-see"
@@ -96,7 +97,7 @@ def test_every_fault_is_told_at_once_with_where_it_is_and_what_was_expected(writ
         f"socket_mode ({file}): expected a mode in quotes, such as '0660', got 660 (int)",
         f"allowed_users ({file}): expected a list of users of this system, by name or number,"
         " got ['nobody-of-this-name'] (list)",
-        "--durability: expected 'full' or 'normal', got 'half' (str)",
+        "--durability: expected 'normal' or 'full', got 'half' (str)",
         "MOESIF_SHIPPER_DRAIN_TIMEOUT (environment): expected seconds from 0 to 3600, got 'long' (str)",
         "[[application]] 1: base_uri: expected an http or https URL with a host and no query,"
         " got 'ftp://x' (str)",
