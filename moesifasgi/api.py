@@ -11,8 +11,8 @@ from moesifasgi.outgoing.dropped import record_dropped
 from moesifasgi.quiet import say
 from moesifasgi.recorder import Recorder, recorder_of
 from moesifasgi.settings import Settings
-from moesifasgi.steps import waiting
 from moesifasgi.updates import Update, Updates
+from moesifasgi.waiting import waiting
 
 _without_middleware: dict[str | None, Recorder] = {}
 

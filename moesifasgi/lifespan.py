@@ -13,7 +13,7 @@ from moesifasgi.channel import Channel
 from moesifasgi.exchange import Message, Scope
 from moesifasgi.outgoing.dropped import record_dropped
 from moesifasgi.quiet import say
-from moesifasgi.steps import waiting
+from moesifasgi.waiting import waiting
 
 HOOKS_SHARE = 0.5
 """The part of SHUTDOWN_TIMEOUT that the user's functions may take; the rest is for delivery."""

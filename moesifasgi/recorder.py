@@ -22,7 +22,8 @@ from moesifasgi.pipeline import Content, LeftOut, M, Matter, Pipeline, incoming_
 from moesifasgi.policy.sampling import Sampling
 from moesifasgi.quiet import say
 from moesifasgi.settings import Settings
-from moesifasgi.steps import Steps, waiting
+from moesifasgi.steps import Steps
+from moesifasgi.waiting import waiting
 from moesifasgi.wire.application import DEFAULT_BASE_URI
 from moesifasgi.wire.messages import Kind
 from moesifasgi.wire.ring import Offer

@@ -16,7 +16,7 @@ from moesifasgi.policy.governance import Block, Governance, Verdict
 from moesifasgi.policy.identity import Identity
 from moesifasgi.quiet import say
 from moesifasgi.settings import HookSettings, Settings
-from moesifasgi.steps import waiting
+from moesifasgi.waiting import waiting
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]

@@ -19,7 +19,7 @@ from moesifasgi.pipeline import Pipeline, asks
 from moesifasgi.quiet import say
 from moesifasgi.recorder import Recorder
 from moesifasgi.settings import Settings
-from moesifasgi.steps import running_loop
+from moesifasgi.waiting import running_loop
 
 ASGIApp = Callable[..., Awaitable[None]]
 

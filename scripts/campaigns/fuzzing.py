@@ -20,7 +20,7 @@ from moesifasgi import MoesifMiddleware
 from moesifasgi.exchange import TRANSACTION_HEADER
 from moesifasgi.inspector.schema import faults_of
 from moesifasgi.shipper.payload import Unserialisable, encode_item
-from moesifasgi.steps import waiting
+from moesifasgi.waiting import waiting
 from moesifasgi.wire.messages import Event
 
 HOOKS_END_S = 10.0

@@ -16,7 +16,7 @@ from moesifasgi.channel.registry import channel_for
 from moesifasgi.event.build import build_event
 from moesifasgi.event.record import Record
 from moesifasgi.settings import Settings
-from moesifasgi.steps import waiting
+from moesifasgi.waiting import waiting
 from moesifasgi.wire.messages import Kind
 
 Message = MutableMapping[str, Any]

@@ -11,7 +11,7 @@ from lab.upstream import Upstream
 from moesifasgi import MoesifMiddleware
 from moesifasgi.outgoing.capture import stop
 from moesifasgi.outgoing.dropped import record_dropped
-from moesifasgi.steps import waiting
+from moesifasgi.waiting import waiting
 
 
 class Scene:

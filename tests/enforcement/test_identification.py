@@ -13,7 +13,7 @@ from lab.one_worker import BACKENDS, Backend, asked
 from lab.rules import OneRequest, blocking, scope
 from starlette.responses import PlainTextResponse
 
-from moesifasgi.steps import waiting
+from moesifasgi.waiting import waiting
 
 HELLO = PlainTextResponse("hello")
 ANN_IS_BLOCKED = {

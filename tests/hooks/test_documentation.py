@@ -12,7 +12,7 @@ from moesifasgi.counters import Counters
 from moesifasgi.event.masks import MASK
 from moesifasgi.hooks import MAX_ID_CHARACTERS, MAX_METADATA_BYTES
 from moesifasgi.settings import ENTRIES, Settings
-from moesifasgi.steps import MAX_WAITING
+from moesifasgi.waiting import MAX_WAITING
 
 TEXT = (Path(__file__).parents[2] / "docs" / "hooks-and-masks.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

@@ -16,8 +16,7 @@ from lab.one_worker import BACKENDS, Backend, OneWorker, ask, asked, run
 from starlette.responses import PlainTextResponse
 
 import moesifasgi
-from moesifasgi import steps
-from moesifasgi.steps import Waiting, waiting
+from moesifasgi.waiting import MAX_WAITING, Waiting, waiting
 
 HELLO = PlainTextResponse("hello")
 LOOPS = [backend for backend in BACKENDS if backend != "trio"]
@@ -161,7 +160,7 @@ def test_no_more_than_a_thousand_events_wait_at_once(worker: OneWorker, backend:
     waited: list[int] = []
 
     async def main() -> None:
-        for _ in range(steps.MAX_WAITING + 50):
+        for _ in range(MAX_WAITING + 50):
             await one_request(app)
         waited.append(len(waiting))
         assert worker.difference == 0
@@ -169,10 +168,10 @@ def test_no_more_than_a_thousand_events_wait_at_once(worker: OneWorker, backend:
 
     run(backend, main)
 
-    assert waited == [steps.MAX_WAITING]
+    assert waited == [MAX_WAITING]
     assert worker.counted("hook_crowded_out") == 50
-    assert worker.counted("hook_timed_out") == steps.MAX_WAITING
-    assert [event["company_id"] for event in worker.events] == ["c"] * (steps.MAX_WAITING + 50)
+    assert worker.counted("hook_timed_out") == MAX_WAITING
+    assert [event["company_id"] for event in worker.events] == ["c"] * (MAX_WAITING + 50)
 
 
 def test_an_asynchronous_mask_that_is_crowded_out_fails_closed(
