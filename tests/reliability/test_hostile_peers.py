@@ -129,7 +129,7 @@ def test_a_peer_costs_the_shipper_little_memory(
 def test_a_peer_that_drips_its_introduction_is_dropped_in_time(
     path: Path, far_end: FarEnd, good_worker: UnixChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moesifasgi.shipper.receiver.unix.INTRODUCTION_S", 0.3)
+    monkeypatch.setattr("moesifasgi.shipper.receiver.peers.INTRODUCTION_S", 0.3)
     began, dripped = time.monotonic(), 0
 
     def drip() -> bool:

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 from moesifasgi.quiet import say
-from moesifasgi.shipper.health import Advice, Reason
+from moesifasgi.shipper.health import Reason
 from moesifasgi.shipper.intake import Intake, ProtocolError
-from moesifasgi.shipper.receiver.acks import OwedAcks
 from moesifasgi.shipper.receiver.admission import Admission
+from moesifasgi.shipper.receiver.commits import Commits
 from moesifasgi.shipper.receiver.conversation import Conversation, Desk
 from moesifasgi.shipper.receiver.listener import Listener
 from moesifasgi.shipper.receiver.peer import Peer
+from moesifasgi.shipper.receiver.peers import Peers, is_lapsed
 from moesifasgi.shipper.receiver.queue import Queues
 from moesifasgi.shipper.receiver.speakers import Speakers
 from moesifasgi.shipper.registry import Unwelcome
@@ -29,14 +30,6 @@ from moesifasgi.wire.messages import Ack, Refused
 
 NAP_S = 0.004
 """Pause after a round that read something; a busy worker writes 20 frames meanwhile, the kernel holds 90."""
-MAX_PEERS = 1024
-INTRODUCTION_S = 10.0
-"""A peer that has said neither HELLO nor asked anything by then is dropped."""
-TOOL_IDLE_S = 60.0
-"""So long may a tool stay connected without waiting for a drain."""
-COMMIT_RETRY_S = 0.5
-DROPS_TOLD_S = 60.0
-"""So long is a shipper unhealthy after it dropped something for want of room; counters tell it for good."""
 BURY_EVERY_S = 1.0
 """How often the sessions of workers that are gone are looked at."""
 SIGN_OF_LIFE_S = 0.25
@@ -52,17 +45,14 @@ class Receiver:
         self._intake = intake
         self._desk = desk
         self._admission = admission
-        self._peers: set[Peer] = set()
         self._speakers = Speakers(intake, time.monotonic)
         self._conversation = Conversation(intake, self._speakers, desk, self)
         self._posted: deque[Callable[[], None]] = deque()
-        self._owed = OwedAcks()
-        self._commit_at: float | None = None
+        self._commits = Commits(intake)
         self._bury_at = 0.0
-        self._spool_fault: SpoolError | None = None
-        self._paused = False
         self.wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
+        self._peers = Peers(self._selector)
         self._listener = Listener(listener, self._selector, self._accept)
         self._queues = Queues(self._speakers, self._selector)
         self._selector.register(self.wakeup, selectors.EVENT_READ, self.wakeup.clear)
@@ -80,14 +70,7 @@ class Receiver:
     @property
     def reasons(self) -> list[Reason]:
         """Why nothing arrives here now; empty if it does. Status tells them."""
-        found = []
-        if self._spool_fault is not None:
-            found.append(Reason(f"the spool cannot store events: {self._spool_fault}", Advice.DISK))
-        dropped_at = self._intake.dropped_at
-        if dropped_at is not None and time.monotonic() - dropped_at < DROPS_TOLD_S:
-            dropped = "the spool has no room: events were dropped within the last minute"
-            found.append(Reason(dropped, Advice.ROOM))
-        return found
+        return list(self._commits.reasons(time.monotonic()))
 
     def post(self, task: Callable[[], None]) -> None:
         """Run ``task`` on the receiver's thread, soon."""
@@ -118,10 +101,10 @@ class Receiver:
             self._posted.popleft()()
         if self._intake.full:
             self._pause(True)  # Until a commit succeeds.
-        if self._intake.due_in_s() == 0.0 and self._may_commit():
-            self.commit()
         now = time.monotonic()
-        if self._owed.due_in_s(now) == 0.0:
+        if self._commits.is_due(now):
+            self.commit()
+        if self._commits.owed.due_in_s(now) == 0.0:
             self.acknowledge()
         if self._listener.due_in_s(now) == 0.0:
             self._listener.wake()
@@ -136,31 +119,24 @@ class Receiver:
 
     def commit(self) -> bool:
         """Store what waits and acknowledge it; False if the spool refuses for now."""
-        frames = self._intake.waiting_frames
-        try:
-            stored = self._intake.commit()
-        except SpoolError as error:
-            say("spool refuses", "the spool cannot store events for now: %s", error)
-            self._commit_at = time.monotonic() + COMMIT_RETRY_S
-            self._spool_fault = error
+        stored = self._commits.store(time.monotonic())
+        if stored is None:
             return False
-        self._commit_at = self._spool_fault = None
         self._pause(False)
         if stored:
-            self._owed.add(stored, frames, time.monotonic())
             self._desk.appended()
         return True
 
     def acknowledge(self) -> None:
         """Tell every worker what is stored of its session."""
-        for session, sequence in self._owed.settle().items():
+        for session, sequence in self._commits.owed.settle().items():
             if (peer := self._conversation.worker(session)) is not None:
                 peer.tell(Ack(sequence))
 
     def reconsider(self, admission: Admission) -> None:
         """From now on these are admitted; those that are here and are not any more, are dropped."""
         self._admission = admission
-        for peer in list(self._peers):
+        for peer in self._peers:
             refused = admission.refusal(peer.credentials(), peer.groups()) is not None
             if refused or not self._intake.serves(peer.session):
                 self.refused += 1
@@ -172,7 +148,7 @@ class Receiver:
 
     def read_queues(self) -> None:
         """Take all that is in the queues by now, unless the spool refuses."""
-        if not self._paused:
+        if not self._peers.paused:
             self._queues.read_out()
 
     def listen(self, listener: socket.socket) -> None:
@@ -193,7 +169,7 @@ class Receiver:
 
     def close(self) -> None:
         self.stop_accepting()
-        for peer in list(self._peers):
+        for peer in self._peers:
             self.drop(peer)
         self._queues.close()
         self._selector.close()
@@ -201,16 +177,8 @@ class Receiver:
 
     def _wait_s(self, longest_s: float) -> float:
         now = time.monotonic()
-        waits = [longest_s]
-        if (due_s := self._intake.due_in_s()) is not None:
-            waits.append(max(due_s, (self._commit_at or now) - now))
-        waits += [
-            due_s for due_s in (self._owed.due_in_s(now), self._listener.due_in_s(now)) if due_s is not None
-        ]
-        return max(0.0, min(waits))
-
-    def _may_commit(self) -> bool:
-        return self._commit_at is None or time.monotonic() >= self._commit_at
+        waits = [longest_s, self._commits.due_in_s(now), self._listener.due_in_s(now)]
+        return max(0.0, min(due_s for due_s in waits if due_s is not None))
 
     def _accept(self) -> None:
         now = time.monotonic()
@@ -223,15 +191,14 @@ class Receiver:
             peer.close()
             return
         self._peers.add(peer)
-        self._watch(peer)
 
     def _unwelcome(self, peer: Peer) -> str | None:
         if (refusal := self._admission.refusal(peer.credentials(), peer.groups())) is not None:
             say("uid refused", "refused a peer: %s", refusal)
             return refusal
-        if len(self._peers) >= MAX_PEERS:
-            say("too many peers", "refused a peer: %d are connected", MAX_PEERS)
-            return f"more than {MAX_PEERS} connections"
+        if self._peers.full:
+            say("too many peers", "refused a peer: %d are connected", len(self._peers))
+            return f"more than {len(self._peers)} connections"
         return None
 
     def _serve(self, peer: Peer, ready: int) -> bool:
@@ -265,48 +232,23 @@ class Receiver:
 
     def _look_after_peers(self) -> None:
         now = time.monotonic()
-        for peer in list(self._peers):
-            patience_s = TOOL_IDLE_S if peer.is_tool else INTRODUCTION_S
-            silent = peer.session is None and not peer.drains and now - peer.since > patience_s
-            if peer.overdue or silent:
+        for peer in self._peers:
+            if is_lapsed(peer, now):
                 say("peer dropped", "dropped a peer that says nothing, or does not read its answers")
                 self.drop(peer)
             elif peer.drains and peer.session is not None and now - peer.reassured_at >= SIGN_OF_LIFE_S:
                 peer.reassured_at = now
                 peer.tell(Ack(peer.session.last if self._intake.due_in_s() is None else 0))
-            self._watch(peer)
-
-    def _watch(self, peer: Peer) -> None:
-        """Have the selector look for what this peer can do now."""
-        # Who sends nothing may ask all the same: why it is so, for one.
-        paused = self._paused and peer.session is not None
-        events = 0 if paused else selectors.EVENT_READ
-        if peer.wants_write:
-            events |= selectors.EVENT_WRITE
-        if peer not in self._peers or events == peer.watched:
-            return
-        if not peer.watched:
-            self._selector.register(peer, events, peer)
-        elif not events:
-            self._selector.unregister(peer)
-        else:
-            self._selector.modify(peer, events, peer)
-        peer.watched = events
+            self._peers.watch(peer)
 
     def _pause(self, paused: bool) -> None:
-        """Stop or resume reading; what peers send meanwhile waits in the kernel and in their rings."""
-        if paused != self._paused:
-            self._paused = paused
+        if paused != self._peers.paused:
             self._queues.pause(paused)
-            for peer in self._peers:
-                self._watch(peer)
+            self._peers.pause(paused)
 
     def drop(self, peer: Peer) -> None:
         """End this connection."""
-        self._peers.discard(peer)
-        if peer.watched:
-            self._selector.unregister(peer)
-        peer.close()
+        self._peers.remove(peer)
         self._conversation.forget(peer)
 
     def is_connected(self, peer: Peer) -> bool:

@@ -279,7 +279,7 @@ def test_what_a_peer_asks_at_once_is_not_answered_beyond_what_it_may_leave_unrea
         kernel_bytes = greedy.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         with suppress(BrokenPipeError):
             greedy.socket.sendall(frame(encode(StatusRequest())) * 30_000)
-        eventually(lambda: far_end.answers and not far_end.receiver._peers, 2.0, "it is dropped")
+        eventually(lambda: far_end.answers and not len(far_end.receiver._peers), 2.0, "it is dropped")
 
         assert far_end.answers * 1_000 < MAX_ANSWER_BYTES + 2 * kernel_bytes
 
@@ -342,7 +342,7 @@ def test_while_the_spool_refuses_peers_are_not_read_without_end(far_end: FarEnd,
     count, payload = 60, bytes(1 << 20)
     flood = threading.Thread(target=lambda: speaker.events(*range(1, count + 1), payload=payload))
     flood.start()
-    eventually(lambda: far_end.receiver._paused, 3.0, "reading has stopped")
+    eventually(lambda: far_end.receiver._peers.paused, 3.0, "reading has stopped")
     assert far_end.intake._waiting.size < 10 << 20
 
     spool.refuses = False
@@ -361,7 +361,7 @@ def test_while_nothing_more_is_read_of_workers_a_tool_is_told_why(far_end: FarEn
     spool.refuses = True
     flood = threading.Thread(target=lambda: worker.events(*range(1, 21), payload=bytes(1 << 20)))
     flood.start()
-    eventually(lambda: far_end.receiver._paused, 5.0, "reading has stopped")
+    eventually(lambda: far_end.receiver._peers.paused, 5.0, "reading has stopped")
     for tool in (here_before, speak()):
         tool.say(StatusRequest())
         assert tool.answer_of(StatusReply).status["peers"]["connected"] == 3
@@ -481,7 +481,7 @@ def test_a_goodbye_ends_the_session_only_if_nothing_of_it_is_missing(far_end: Fa
 
 
 def test_no_more_peers_than_are_allowed(far_end: FarEnd, speak: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("moesifasgi.shipper.receiver.unix.MAX_PEERS", 2)
+    monkeypatch.setattr("moesifasgi.shipper.receiver.peers.MAX_PEERS", 2)
     for _ in range(2):
         assert isinstance(speak().hello(), Welcome)
 
@@ -493,7 +493,7 @@ def test_no_more_peers_than_are_allowed(far_end: FarEnd, speak: Any, monkeypatch
 def test_a_peer_that_says_nothing_is_dropped_and_one_that_has_introduced_itself_is_not(
     far_end: FarEnd, speak: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("moesifasgi.shipper.receiver.unix.INTRODUCTION_S", 0.2)
+    monkeypatch.setattr("moesifasgi.shipper.receiver.peers.INTRODUCTION_S", 0.2)
     worker, silent = speak(), speak()
     worker.hello()
 
@@ -689,7 +689,7 @@ def test_what_is_dropped_for_want_of_room_is_a_reason_for_a_minute(
         what = "the spool has no room: events were dropped within the last minute"
         reason = Reason(what, Advice.ROOM)
         assert far_end.receiver.reasons == [reason]
-        monkeypatch.setattr("moesifasgi.shipper.receiver.unix.DROPS_TOLD_S", 0.0)
+        monkeypatch.setattr("moesifasgi.shipper.receiver.commits.DROPS_TOLD_S", 0.0)
         assert far_end.receiver.reasons == []
 
 
