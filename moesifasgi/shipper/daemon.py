@@ -11,17 +11,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 from moesifasgi.quiet import say
 from moesifasgi.shipper.adoption import adopt
-from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.delivery import Delivery
 from moesifasgi.shipper.intake import Intake
-from moesifasgi.shipper.liveness import STANDSTILL_S, Pulse
-from moesifasgi.shipper.monitor_address import MonitorAddress
+from moesifasgi.shipper.liveness import Pulse
+from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.presence import Presence
 from moesifasgi.shipper.receiver.unix import Receiver
 from moesifasgi.shipper.registry import Registry
@@ -56,36 +53,6 @@ READ_OUT_S = 2.0
 """Longest time for reading what workers have sent before leaving."""
 
 logger = logging.getLogger("moesifasgi.shipper")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a shipper process is run, for its whole life. Times in seconds."""
-
-    directory: Path
-    socket: Path
-    embedded: bool
-    linger_s: float = 10.0
-    durability: Literal["normal", "full"] = "full"
-    terms: Terms = field(default_factory=Terms)
-    """Those that it begins with."""
-    metrics: MonitorAddress | None = None
-    """Where monitors may ask; None: nowhere."""
-    standstill_s: float = STANDSTILL_S
-    """Without any progress for so long, though there is work, it is started afresh."""
-
-    @classmethod
-    def of(cls, configuration: Configuration) -> Self:
-        """A standalone shipper's."""
-        return cls(
-            directory=Path(configuration.spool_dir),
-            socket=Path(configuration.socket),
-            embedded=False,
-            durability=configuration.durability.value,
-            terms=Terms.of(configuration),
-            metrics=configuration.metrics,
-            standstill_s=configuration.standstill_timeout_s,
-        )
 
 
 class Daemon:

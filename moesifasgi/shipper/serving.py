@@ -11,8 +11,9 @@ import click
 
 from moesifasgi.shipper import signals
 from moesifasgi.shipper.clock import Clock
-from moesifasgi.shipper.daemon import Daemon, Options
+from moesifasgi.shipper.daemon import Daemon
 from moesifasgi.shipper.monitor_address import MetricsUnavailable
+from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.reloads import Reloads
 from moesifasgi.shipper.spool import SpoolError, SpoolInUse
 from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool

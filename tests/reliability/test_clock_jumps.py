@@ -11,9 +11,10 @@ from lab.counts import count_of
 from lab.scripted_uploads import Answer, ScriptedUploads
 from lab.stepped import SteppedClock, SteppedDelivery, applications, identified
 
-from moesifasgi.shipper.daemon import SESSION_KEPT_S, Options
+from moesifasgi.shipper.daemon import SESSION_KEPT_S
 from moesifasgi.shipper.delivery import MAX_AGE_S
 from moesifasgi.shipper.gate import Pace
+from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.registry import Registry
 from moesifasgi.shipper.retry import Backoff
 from moesifasgi.shipper.serving import owned_spool

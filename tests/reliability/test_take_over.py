@@ -20,10 +20,11 @@ from lab.trickle import trickling
 
 from moesifasgi.inspector import Behaviour
 from moesifasgi.shipper import serving
-from moesifasgi.shipper.daemon import HAND_OVER_S, Options
+from moesifasgi.shipper.daemon import HAND_OVER_S
 from moesifasgi.shipper.metrics import Metrics
 from moesifasgi.shipper.monitor import Monitor
 from moesifasgi.shipper.monitor_address import MonitorAddress
+from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.receiver.admission import Admission
 from moesifasgi.shipper.spool import SpoolInUse
 from moesifasgi.shipper.spool.owner import OwnerLock

@@ -10,7 +10,8 @@ from lab.shipper_process import channel_to, standalone
 
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
-from moesifasgi.shipper.daemon import SESSION_KEPT_S, Daemon, Options
+from moesifasgi.shipper.daemon import SESSION_KEPT_S, Daemon
+from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.spool.database import FILE_NAME
 from moesifasgi.shipper.spool.sqlite import SqliteSpool, open_spool
 from moesifasgi.wire.application import Application

@@ -18,7 +18,8 @@ from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.inspector import Behaviour, Collector
 from moesifasgi.places import SOCKET_NAME
-from moesifasgi.shipper.daemon import Daemon, Options
+from moesifasgi.shipper.daemon import Daemon
+from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.spool.sqlite import open_spool
 from moesifasgi.shipper.tool import NoShipper, ask_flush, ask_status
 from moesifasgi.unix_socket import listening

@@ -38,7 +38,7 @@ def embedded(
     **options: Any,
 ) -> None:
     """Run as a worker's own shipper; workers start this, people do not."""
-    from moesifasgi.shipper.daemon import Options
+    from moesifasgi.shipper.options import Options
     from moesifasgi.shipper.serving import OWNER_WAIT_S, serve
     from moesifasgi.shipper.spool import Limits
     from moesifasgi.shipper.terms import Terms

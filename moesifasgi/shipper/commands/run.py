@@ -36,7 +36,7 @@ def run(file: Path | None, take_over: bool, **options: str | None) -> None:
     SIGHUP   reads the configuration again; a bad one is told and changes nothing
     SIGTERM  delivers what it can within drain_timeout and leaves; a second one leaves at once
     """
-    from moesifasgi.shipper.daemon import Options
+    from moesifasgi.shipper.options import Options
     from moesifasgi.shipper.reloads import Reloads
     from moesifasgi.shipper.serving import serve
 
