@@ -73,6 +73,16 @@ def no_process_survives(process_mark: str) -> Iterator[None]:
         pytest.fail(f"left behind: {commands}")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def state_of_its_own() -> Iterator[None]:
+    """What a worker leaves behind in its user's directory, the next one there hands over to its shipper."""
+    directory = tempfile.mkdtemp(prefix="m-", dir="/tmp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", directory)
+        yield
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 @pytest.fixture(autouse=True)
 def umask_is_kept() -> Iterator[None]:
     """A shipper that a test runs in this process makes files for itself alone, from then on."""

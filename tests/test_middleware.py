@@ -15,6 +15,7 @@ import httpx
 import msgpack
 import pytest
 from fastapi import BackgroundTasks, FastAPI, Request
+from lab.one_request import scope
 from lab.one_worker import OneWorker
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
@@ -57,24 +58,6 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
     made = Worker(tmp_path)
     yield made
     assert made.channel.counters.difference(len(made.channel.events), 0) == 0
-
-
-def scope(**more: Any) -> Message:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": "/",
-        "raw_path": b"/",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"example.org")],
-        "server": ("127.0.0.1", 80),
-        "client": ("192.0.2.7", 40_000),
-        **more,
-    }
 
 
 class Server:

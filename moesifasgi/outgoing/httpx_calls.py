@@ -34,6 +34,29 @@ class _Head(NamedTuple):
     headers: Headers
 
 
+class _Hop:
+    """A request while a transport has it: a failure is its call's, and its own stream is put back then."""
+
+    __slots__ = ("_call", "_request", "_stream")
+
+    def __init__(self, call: OutgoingCall, request: Any) -> None:
+        self._call = call
+        self._request = request
+        self._stream = getattr(request, "stream", None)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        try:
+            if error is not None:
+                self._call.failed(error)
+        finally:
+            # What sends it once more is to find that.
+            if getattr(self._request, "stream", None) is not self._stream:
+                self._request.stream = self._stream
+
+
 class _Calls:
     """What one of the two modules sends."""
 
@@ -47,15 +70,9 @@ class _Calls:
         call = begin(_sent, request)
         if call is None:
             return below(wrapped, args, kwargs)
-        stream = getattr(request, "stream", None)
-        try:
+        with _Hop(call, request):
             call.contained(self._watch_request, request, self._sync)
             response = below(wrapped, args, kwargs)
-        except BaseException as error:
-            call.failed(error)
-            raise
-        finally:
-            _put_back(request, stream)
         call.contained(self._answered, request, response, self._sync)
         return response
 
@@ -66,15 +83,9 @@ class _Calls:
         call = begin(_sent, request)
         if call is None:
             return await wrapped(*args, **kwargs)
-        stream = getattr(request, "stream", None)
-        try:
+        with _Hop(call, request):
             call.contained(self._watch_request, request, self._async)
             response = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.failed(error)
-            raise
-        finally:
-            _put_back(request, stream)
         call.contained(self._answered, request, response, self._async)
         return response
 
@@ -190,9 +201,3 @@ def _sent(request: Any) -> Sent:
 
 def _head_of(request: Any) -> _Head:
     return _Head(request.method, request.url, list(request.headers.raw))
-
-
-def _put_back(request: Any, stream: Any) -> None:
-    """The request's own stream: what sends it once more is to find that."""
-    if getattr(request, "stream", None) is not stream:
-        request.stream = stream

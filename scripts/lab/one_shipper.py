@@ -11,11 +11,11 @@ from typing import Any
 import msgpack
 
 from lab.processes import eventually
+from lab.status import status_at
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.inspector import Collector
 from moesifasgi.places import SOCKET_NAME
-from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
 
@@ -62,10 +62,7 @@ class OneShipper:
 
     def status(self) -> dict[str, Any]:
         """The status document; empty as long as nobody answers."""
-        try:
-            return ask_status(self.path)
-        except NoShipper:
-            return {}
+        return status_at(self.path)
 
     def policy(self, label: str = "…AAAA") -> dict[str, Any]:
         """What status says of an application's policy."""

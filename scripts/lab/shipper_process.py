@@ -13,12 +13,12 @@ from typing import Any
 import psutil
 
 from lab.processes import eventually
+from lab.status import status_at
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.places import SOCKET_NAME
 from moesifasgi.shipper.spool import KeptDeadLetter
 from moesifasgi.shipper.spool.sqlite import open_spool
-from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
 
@@ -48,10 +48,7 @@ class ShipperProcess:
 
     def status(self) -> dict[str, Any]:
         """The status document; empty where nobody answers."""
-        try:
-            return ask_status(self.socket)
-        except NoShipper:
-            return {}
+        return status_at(self.socket)
 
     def counters(self) -> dict[str, Any]:
         found: dict[str, Any] = self.status()["counters"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.processes import eventually
+from lab.status import status_at
 from moesifasgi.places import SOCKET_NAME
-from moesifasgi.shipper.tool import NoShipper, ask_status
 
 STARTS_IN_S = 10.0
 NAMESPACE = ("unshare", "--map-root-user", "--mount")
@@ -48,10 +48,7 @@ class SmallDisk:
 
     def status(self) -> dict[str, Any]:
         """What the shipper says of itself; nothing if it does not."""
-        try:
-            return ask_status(self.socket)
-        except NoShipper:
-            return {}
+        return status_at(self.socket)
 
 
 @contextmanager

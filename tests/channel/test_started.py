@@ -15,16 +15,15 @@ from typing import Any
 import psutil
 import pytest
 from lab.processes import eventually, has_ended, shippers_of
+from lab.status import status_in
 
 from moesifasgi import MoesifMiddleware, SettingsError, ShipperHandle, start_shipper
 from moesifasgi.channel import started
 from moesifasgi.channel.registry import channel_for
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.inspector import Collector
-from moesifasgi.places import SOCKET_NAME
 from moesifasgi.settings import Settings
 from moesifasgi.shipper.presence import GRACE_S
-from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind
 from moesifasgi.wire.ring import Offer
@@ -35,13 +34,6 @@ LONGEST_OFFER_S = 0.25
 """Far below anything that waits, and above what a busy machine may take a thread's turn away for."""
 NOWHERE = "http://127.0.0.1:9"
 """Nobody listens at this port: what is taken stays in the spool."""
-
-
-def status_in(directory: Path) -> dict[str, Any]:
-    try:
-        return ask_status(directory / SOCKET_NAME)
-    except NoShipper:
-        return {}
 
 
 @pytest.fixture

@@ -3,17 +3,15 @@
 import signal
 import threading
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 from lab.load import LoadResult, send_mix
 from lab.processes import eventually, shippers_of
 from lab.servers import Server
+from lab.status import status_in
 
 from moesifasgi.inspector import Behaviour, Collector
-from moesifasgi.places import SOCKET_NAME
-from moesifasgi.shipper.tool import NoShipper, ask_status
 
 SERVERS = ("uvicorn", "gunicorn")
 REQUESTS = 600
@@ -22,13 +20,6 @@ SHIPPER_LEAVES_S = 20.0
 
 def delivered(collector: Collector) -> int:
     return int(collector.store.summary()["events"]["distinct"])
-
-
-def status_of(directory: Path) -> dict[str, object]:
-    try:
-        return ask_status(directory / SOCKET_NAME)
-    except NoShipper:
-        return {}
 
 
 def load_in_background(server: Server, count: int) -> "threading.Thread":
@@ -84,7 +75,7 @@ def test_a_killed_shipper_is_replaced_within_two_seconds_and_loses_nothing(serve
         eventually(lambda: delivered(collector) > 100, 10.0, "events arrive")
         victim.send_signal(signal.SIGKILL)
         killed_at = time.monotonic()
-        eventually(lambda: status_of(short_dir).get("pid", victim.pid) != victim.pid, 5.0, "a new one serves")
+        eventually(lambda: status_in(short_dir).get("pid", victim.pid) != victim.pid, 5.0, "a new one serves")
         replaced_after_s = time.monotonic() - killed_at
         load.join()
         assert len(shippers_of(short_dir)) == 1
@@ -161,9 +152,9 @@ def test_the_shipper_shows_its_state_and_no_secret(serve, collector, short_dir, 
         send_mix(server.url, 50, concurrency=4)
         eventually(lambda: delivered(collector) == 50, 5.0, "all arrive")
         eventually(
-            lambda: (status_of(short_dir).get("counters") or {}).get("delivered") == 50, 5.0, "it is counted"
+            lambda: (status_in(short_dir).get("counters") or {}).get("delivered") == 50, 5.0, "it is counted"
         )
-        status = status_of(short_dir)
+        status = status_in(short_dir)
         (shipper,) = shippers_of(short_dir)
         arguments, environment = shipper.cmdline(), shipper.environ()
         descriptors = {each.fd for each in shipper.open_files()}

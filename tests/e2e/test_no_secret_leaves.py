@@ -16,10 +16,10 @@ import httpx
 import pytest
 from lab.processes import eventually
 from lab.servers import running
+from lab.status import status_at
 
 from moesifasgi.inspector import Behaviour, Collector
 from moesifasgi.shipper.spool.sqlite import open_spool
-from moesifasgi.shipper.tool import NoShipper, ask_status
 
 HERE = Path(__file__).parent
 SECRET = "hunter2secret"
@@ -82,10 +82,7 @@ def shipping(directory: Path, collector: Collector) -> Iterator[Path]:
 
 
 def spooled(path: Path) -> int:
-    try:
-        return int(ask_status(path)["spool"]["events"])
-    except NoShipper:
-        return 0
+    return int(status_at(path).get("spool", {"events": 0})["events"])
 
 
 def spool_content(directory: Path) -> bytes:

@@ -13,10 +13,9 @@ import pytest
 from lab.processes import eventually, shippers_of
 from lab.rules import blocking
 from lab.servers import Server, ServerName, running
+from lab.status import status_in
 
 from moesifasgi.inspector import Behaviour, Collector
-from moesifasgi.places import SOCKET_NAME
-from moesifasgi.shipper.tool import NoShipper, ask_status
 
 HERE = Path(__file__).parent
 ENFORCED_S = 2.0
@@ -98,11 +97,8 @@ def asked_for(collector: Collector) -> tuple[int, int]:
 
 def policy_of(directory: Path) -> dict[str, Any]:
     """What the shipper's status says of the one application's policy; empty as long as it says nothing."""
-    try:
-        status = ask_status(directory / SOCKET_NAME)
-    except NoShipper:
-        return {}
-    return next((entry["policy"] or {} for entry in status["applications"].values()), {})
+    applications = status_in(directory).get("applications", {})
+    return next((entry["policy"] or {} for entry in applications.values()), {})
 
 
 @pytest.mark.parametrize("workers", [4, 16])

@@ -8,8 +8,9 @@ import zlib
 from typing import Any
 
 import pytest
+from lab.one_request import OneRequest, parts, scope
 from lab.one_worker import asked
-from lab.rules import OneRequest, blocking, parts, scope
+from lab.rules import blocking
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route

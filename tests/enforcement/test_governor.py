@@ -5,8 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
+from lab.one_request import OneRequest, scope
 from lab.one_worker import BACKENDS, Backend, OneWorker, asked
-from lab.rules import OneRequest, adding, blocking, scope
+from lab.rules import adding, blocking
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route

@@ -9,8 +9,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio
+from lab.one_request import OneRequest, scope
 from lab.one_worker import BACKENDS, Backend, asked
-from lab.rules import OneRequest, blocking, scope
+from lab.rules import blocking
 from starlette.responses import PlainTextResponse
 
 from moesifasgi.waiting import waiting

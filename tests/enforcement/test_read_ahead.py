@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from lab.one_request import OneRequest, parts, scope
 from lab.one_worker import OneWorker, asked
-from lab.rules import OneRequest, blocking, parts, rule, scope
+from lab.rules import blocking, rule
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 

@@ -5,8 +5,9 @@ import itertools
 from typing import Any
 
 import pytest
+from lab.one_request import OneRequest, scope
 from lab.one_worker import OneWorker, asked
-from lab.rules import OneRequest, blocking, scope
+from lab.rules import blocking
 from starlette.responses import PlainTextResponse
 
 from moesifasgi.enforcement.sampler import Sampler

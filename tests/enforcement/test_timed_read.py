@@ -8,8 +8,9 @@ from typing import Any
 import anyio
 import pytest
 import trio
+from lab.one_request import OneRequest, parts, scope
 from lab.one_worker import OneWorker
-from lab.rules import OneRequest, blocking, parts, scope
+from lab.rules import blocking
 from starlette.responses import PlainTextResponse
 
 from moesifasgi.enforcement.timed_read import TimedRead

@@ -13,6 +13,7 @@ import msgpack
 import pytest
 from lab.far_end import Speaker
 from lab.processes import eventually
+from lab.status import status_in
 
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
@@ -21,7 +22,7 @@ from moesifasgi.places import SOCKET_NAME
 from moesifasgi.shipper.daemon import Daemon
 from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.spool.sqlite import open_spool
-from moesifasgi.shipper.tool import NoShipper, ask_flush, ask_status
+from moesifasgi.shipper.tool import ask_flush
 from moesifasgi.unix_socket import listening
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Kind, StatusReply, StatusRequest, Supersede
@@ -36,7 +37,7 @@ def shipper(directory: Path, command: str, *options: str) -> Iterator["subproces
     argv = [sys.executable, "-m", "moesifasgi.shipper", command, *options]
     with subprocess.Popen(argv, cwd="/") as process:
         try:
-            eventually(lambda: status(directory), 10.0, "the shipper answers")
+            eventually(lambda: status_in(directory), 10.0, "the shipper answers")
             yield process
         finally:
             process.kill()
@@ -52,13 +53,6 @@ def embedded(directory: Path, linger_s: float = 10.0):
         "--spool-max-bytes=100000000",
         "--spool-min-free-bytes=0",
     )
-
-
-def status(directory: Path) -> dict:
-    try:
-        return ask_status(directory / SOCKET_NAME)
-    except NoShipper:
-        return {}
 
 
 @pytest.fixture
@@ -80,7 +74,7 @@ def test_when_the_last_worker_has_gone_no_batch_waits_to_fill(short_dir, collect
     with embedded(short_dir, linger_s=5.0) as process:
         channel = worker(batch_timeout_s=600.0)
         channel.offer(Kind.USER, 0, USER)
-        eventually(lambda: status(short_dir)["counters"]["received"] == 1, 5.0, "it is taken")
+        eventually(lambda: status_in(short_dir)["counters"]["received"] == 1, 5.0, "it is taken")
         channel.close()
         eventually(lambda: collector.store.counts("users").received == 1, 3.0, "it is delivered")
         assert process.wait(10.0) == 0
@@ -91,7 +85,7 @@ def test_a_drain_waits_for_the_askers_own_applications_only(short_dir, collector
     with embedded(short_dir):
         refused, good = worker(REFUSED), worker(GOOD)
         refused.offer(Kind.USER, 0, USER)
-        eventually(lambda: not status(short_dir)["healthy"], 5.0, "one application is parked")
+        eventually(lambda: not status_in(short_dir)["healthy"], 5.0, "one application is parked")
         good.offer(Kind.USER, 0, USER)
         assert good.drain(5.0, give_up=False).delivered
         left = refused.drain(5.0, give_up=True)
@@ -103,7 +97,7 @@ def test_sigterm_is_heeded_only_without_workers(short_dir, collector, worker):
     with embedded(short_dir) as process:
         channel = worker()
         channel.offer(Kind.USER, 0, USER)
-        eventually(lambda: status(short_dir)["workers"], 5.0, "the worker is there")
+        eventually(lambda: status_in(short_dir)["workers"], 5.0, "the worker is there")
         process.terminate()
         channel.offer(Kind.USER, 0, USER)
         assert channel.drain(5.0, give_up=False).delivered
@@ -118,7 +112,7 @@ def test_only_a_workers_own_shipper_gives_way_to_a_newer_version(short_dir):
     with shipper(short_dir, "run", *options) as process, Speaker(short_dir / SOCKET_NAME) as successor:
         successor.say(Supersede("999.0.0"), StatusRequest())
         assert isinstance(successor.answer(), StatusReply)
-        assert status(short_dir)["pid"] == process.pid
+        assert status_in(short_dir)["pid"] == process.pid
     with embedded(short_dir) as process, Speaker(short_dir / SOCKET_NAME) as successor:
         successor.hello()
         successor.say(Supersede("999.0.0"))
@@ -133,7 +127,7 @@ def test_the_difference_is_nothing_whenever_it_is_asked(short_dir, collector, wo
         differences = set()
 
         def delivered() -> bool:
-            found = status(short_dir)
+            found = status_in(short_dir)
             differences.add(found["counters"]["difference"])
             return found["counters"]["delivered"] == 300
 
@@ -148,7 +142,7 @@ def test_a_standalone_shipper_takes_over_what_the_one_before_had_spooled(short_d
         channel = worker()
         for _ in range(50):
             channel.offer(Kind.USER, 0, USER)
-        eventually(lambda: status(short_dir)["spool"]["events"] == 50, 5.0, "all are spooled")
+        eventually(lambda: status_in(short_dir)["spool"]["events"] == 50, 5.0, "all are spooled")
         process.terminate()
         assert process.wait(5.0) == 0
     collector.behave(None)
@@ -159,7 +153,7 @@ def test_a_standalone_shipper_takes_over_what_the_one_before_had_spooled(short_d
 
 def test_the_policy_of_an_application_is_looked_after_while_it_has_workers(short_dir, collector, worker):
     def is_polled(label: str) -> bool:
-        policy = status(short_dir)["applications"][label]["policy"]
+        policy = status_in(short_dir)["applications"][label]["policy"]
         return policy["state"] == "ok" and policy["next_check_in_seconds"] is not None
 
     with embedded(short_dir):
@@ -167,7 +161,7 @@ def test_the_policy_of_an_application_is_looked_after_while_it_has_workers(short
         for channel in (worker(GOOD), other):
             channel.offer(Kind.USER, 0, USER)
         labels = [Application(each).label for each in (GOOD, REFUSED)]
-        eventually(lambda: len(status(short_dir)["applications"]) == 2, 5.0, "both are known")
+        eventually(lambda: len(status_in(short_dir)["applications"]) == 2, 5.0, "both are known")
         eventually(lambda: all(map(is_polled, labels)), 5.0, "both are polled")
         other.close()
         eventually(lambda: not is_polled(labels[1]), 5.0, "the other is let go")
@@ -198,7 +192,7 @@ def test_a_shipper_that_leaves_deletes_no_socket_but_its_own(short_dir, collecto
     with embedded(short_dir, linger_s=0.0) as process:
         channel = worker()
         channel.offer(Kind.USER, 0, USER)
-        eventually(lambda: len(status(short_dir).get("workers", ())) == 1, 5.0, "a worker is there")
+        eventually(lambda: len(status_in(short_dir).get("workers", ())) == 1, 5.0, "a worker is there")
         process.send_signal(signal.SIGSTOP)
         (short_dir / SOCKET_NAME).unlink()
         with closing(listening(short_dir / SOCKET_NAME, 0o600)):
@@ -212,7 +206,7 @@ def test_a_standalone_shipper_makes_its_deleted_socket_again(short_dir):
     options = [f"--spool-dir={short_dir}", f"--socket={short_dir / SOCKET_NAME}"]
     with shipper(short_dir, "run", *options):
         (short_dir / SOCKET_NAME).unlink()
-        eventually(lambda: status(short_dir), 10.0, "it answers again")
+        eventually(lambda: status_in(short_dir), 10.0, "it answers again")
 
 
 def test_a_flush_does_not_call_delivered_what_was_refused(short_dir, collector, worker):
@@ -220,7 +214,7 @@ def test_a_flush_does_not_call_delivered_what_was_refused(short_dir, collector, 
     with embedded(short_dir):
         channel = worker(batch_timeout_s=3600.0)
         channel.offer(Kind.USER, 0, USER)
-        eventually(lambda: status(short_dir)["counters"]["received"] == 1, 5.0, "it is in the spool")
+        eventually(lambda: status_in(short_dir)["counters"]["received"] == 1, 5.0, "it is in the spool")
         argv = [sys.executable, "-m", "moesifasgi.shipper", "flush", f"--socket={short_dir / SOCKET_NAME}"]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, cwd="/")
         assert (

@@ -13,23 +13,20 @@ from lab.corpus import orders
 from lab.processes import eventually
 from lab.service_manager import ServiceManager
 from lab.shipper_process import feed
+from lab.status import status_at
 from lab.tools import needed
 
 from moesifasgi.channel.dial import PathDialer
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.inspector import Collector
 from moesifasgi.shipper.systemd import JournalFormatter, Manager, inherited_listener
-from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.wire.application import Application
 
 APPLICATION = "application-of-the-service-tests"
 
 
 def serves(manager: ServiceManager) -> bool:
-    try:
-        return bool(ask_status(manager.path))
-    except NoShipper:
-        return False
+    return bool(status_at(manager.path))
 
 
 def test_a_service_says_when_it_serves_that_it_lives_how_it_is_and_when_it_leaves(short_dir):
