@@ -383,14 +383,15 @@ def test_a_clock_that_jumps_forward_makes_nothing_old(rig, event, until):
     assert rig.spool.totals().delivered == 1
 
 
-def test_an_application_that_becomes_known_later_gets_its_backlog_delivered(rig, event, until):
+def test_an_application_that_becomes_known_later_gets_its_backlog_delivered(rig, event, until, monkeypatch):
+    monkeypatch.setattr("moesifasgi.shipper.delivery.MAX_TURN_S", 0.2)
     rig.append(event(), application_id=B)
     rig.start()
     told = Reason("the settings of …BBBB are unknown until a worker of it says HELLO", Advice.SETTINGS)
     until(lambda: rig.delivery.status()["reasons"] == [told])
     assert not rig.delivery.idle
     rig.know(B)
-    assert rig.distinct(1, timeout_s=3 * MAX_TURN_S)
+    assert rig.distinct(1, timeout_s=10.0)
 
 
 def test_a_drain_does_not_call_delivered_what_lies_there_for_an_unknown_application(rig, event, until):
