@@ -19,7 +19,7 @@ from lab.tools import needed, needs_root
 
 from moesifasgi.inspector import Collector
 from moesifasgi.shipper.cli import main
-from moesifasgi.shipper.daemon import Options
+from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.serving import owned_spool
 from moesifasgi.shipper.spool import SpoolInUse
 from moesifasgi.shipper.spool.database import FILE_NAME
