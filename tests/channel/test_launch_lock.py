@@ -16,7 +16,7 @@ from lab.corpus import orders
 from lab.counts import count_of
 from lab.processes import eventually
 
-from moesifasgi.channel import carrier, launcher
+from moesifasgi.channel import drains, launcher
 from moesifasgi.channel.dial import EmbeddedDialer, StateDirectory
 from moesifasgi.channel.launcher import Launcher, ShipperOptions
 from moesifasgi.channel.unix import UnixChannel
@@ -37,8 +37,8 @@ LATE_S = 5.0
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     if SHORT:
         monkeypatch.setattr(launcher, "START_TIMEOUT_S", 0.9)
-        monkeypatch.setattr(carrier, "STARTING_PATIENCE_S", 0.5)
-        monkeypatch.setattr(carrier, "PATIENCE_S", 0.1)
+        monkeypatch.setattr(drains, "STARTING_PATIENCE_S", 0.5)
+        monkeypatch.setattr(drains, "PATIENCE_S", 0.1)
 
 
 @contextmanager
@@ -72,9 +72,9 @@ def test_a_worker_keeps_its_events_waits_no_longer_than_a_start_takes_and_starts
         assert time.monotonic() - began < LATE_S
         # Somebody is at it: that is worth a little patience.
         patient_s = waited_s(channel)
-        assert carrier.STARTING_PATIENCE_S <= patient_s < carrier.STARTING_PATIENCE_S + LATE_S
+        assert drains.STARTING_PATIENCE_S <= patient_s < drains.STARTING_PATIENCE_S + LATE_S
         eventually(
-            lambda: waited_s(channel) < carrier.STARTING_PATIENCE_S / 2,
+            lambda: waited_s(channel) < drains.STARTING_PATIENCE_S / 2,
             launcher.START_TIMEOUT_S + 2 * LATE_S,
             "nobody is believed to be at it any more",
         )
