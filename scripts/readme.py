@@ -34,12 +34,14 @@ def replace_section(name: str, text: str, page: Path = README) -> None:
 
 if __name__ == "__main__":
     # Here: other programs want only the above, and the cases need every content coding's library.
+    from campaigns.servers_held import held_table
     from campaigns.servers_table import table
     from outgoing_calls.page import page as page_of_outgoing_calls
     from recorded.page import page
 
     replace_section("settings", markdown_table())
     replace_section("servers", table())
+    replace_section("servers held", held_table())
     WHAT_IS_RECORDED.write_text(page(), "utf-8")
     EXAMPLE.write_text(example(), "utf-8")
     OUTGOING_CALLS.write_text(page_of_outgoing_calls(), "utf-8")

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from campaigns.servers_table import FOUND, table
-from campaigns.t03_ways_to_end import cases
+from campaigns.servers_held import KINDS, held_table
+from campaigns.servers_table import FOUND, TRANSPORT_NAMES, table
+from campaigns.t03_ways_to_end import TRANSPORTS, cases
 from click.testing import CliRunner
 from lab.setups import SETUPS
 
@@ -40,11 +41,27 @@ def test_the_table_of_servers_is_what_the_campaign_found():
     assert between.strip() == table()
 
 
-def test_the_table_of_servers_has_them_all_in_every_way_and_trouble():
+def test_the_tables_of_servers_have_each_on_each_transport_in_every_way_and_trouble():
     """What was found of a setup that has changed since then is no news of it."""
-    found = {row["server"]: row["ends"] for row in json.loads(FOUND.read_text("utf-8"))["rows"]}
-    wanted = {setup.name: {(case.way.value, case.trouble.value) for case in cases(setup)} for setup in SETUPS}
-    assert {name: {(end["way"], end["trouble"]) for end in ends} for name, ends in found.items()} == wanted
+    found = json.loads(FOUND.read_text("utf-8"))
+    rows = {(row["server"], row["transport"]): row["ends"] for row in found["rows"]}
+    wanted = {
+        (setup.name, TRANSPORT_NAMES[transport]): {
+            (case.way.value, case.trouble.value) for case in cases(setup, [transport])
+        }
+        for setup in SETUPS
+        for transport in TRANSPORTS
+        if setup.can_have(transport)
+    }
+    assert {row: {(end["way"], end["trouble"]) for end in ends} for row, ends in rows.items()} == wanted
+    assert {name: set(kinds) for name, kinds in found["held"].items()} == {
+        setup.name: set(KINDS) for setup in SETUPS
+    }
+
+
+def test_what_the_table_of_servers_says_was_held_is_what_the_campaign_found():
+    between = README.partition("<!-- servers held -->")[2].partition("<!-- /servers held -->")[0]
+    assert between.strip() == held_table()
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^\s*make (\w+)", README, re.MULTILINE))))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from moesifasgi.channel.leftovers import LeftBounds
 from moesifasgi.counters import Counters
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.ring import Offer
@@ -80,6 +81,10 @@ class Dialer(Protocol):
 
         Made if need be; OSError where none can be had.
         """
+
+    @property
+    def left_bounds(self) -> LeftBounds:
+        """What such files may take there."""
 
     def heritage(self) -> list[Path]:
         """What dead workers left behind where the shipper that answered last does not look."""

@@ -78,7 +78,7 @@ class Carrier:
         self._control = Control()
         self._out = Outflow(self.session, self._control, queue)
         self._drains = Drains()
-        self._keeper = Keeper(self._lock, self.session, lambda: dialer.directory)
+        self._keeper = Keeper(self._lock, self.session, lambda: dialer.directory, dialer.left_bounds)
         self._heir = Heir(dialer)
         self._last_heard = 0.0
         self._closing = False
@@ -191,10 +191,13 @@ class Carrier:
             self.session.begin_anew()
             self._out.interrupt()
         try:
-            leave_behind(directory, hello, frames)
+            leave_behind(directory, hello, frames, self._dialer.left_bounds)
         except OSError as error:
-            self.counters.drop("not_left_behind", len(frames))
-            say("nothing left behind", "%d events are lost with this worker: %s", len(frames), error)
+            kept = min(max(0, self._keeper.covers() - hello.base), len(frames))
+            lost = len(frames) - kept
+            self.counters.add("acked", kept)
+            self.counters.drop("not_left_behind", lost)
+            say("nothing left behind", "%d events are lost with this worker: %s", lost, error)
             self._keeper.let_go()
         else:
             self.counters.add("acked", len(frames))

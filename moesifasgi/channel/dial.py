@@ -7,7 +7,7 @@ from pathlib import Path
 
 from moesifasgi.channel import Dialer
 from moesifasgi.channel.launcher import Launcher, ShipperOptions
-from moesifasgi.channel.leftovers import left_in
+from moesifasgi.channel.leftovers import LeftBounds, left_in
 from moesifasgi.places import SOCKET_NAME, existing_state_directory, state_directory
 from moesifasgi.quiet import say
 from moesifasgi.unix_socket import connected
@@ -23,7 +23,9 @@ STANDALONE_GRACE_S = 10.0
 class StateDirectory:
     """The directory of this user for what concerns shippers, found and made when it is first asked for."""
 
-    def __init__(self, spool_dir: str | None) -> None:
+    def __init__(self, spool_dir: str | None, bounds: LeftBounds | None = None) -> None:
+        """``bounds``: of what workers leave behind there."""
+        self.bounds = bounds or LeftBounds()
         self._spool_dir = spool_dir
         self._found: Path | None = None
 
@@ -55,6 +57,10 @@ class PathDialer:
     @property
     def directory(self) -> Path | None:
         return None if self._state is None else self._state()
+
+    @property
+    def left_bounds(self) -> LeftBounds:
+        return LeftBounds() if self._state is None else self._state.bounds
 
     def __call__(self) -> socket.socket:
         return connected(self._path, CONNECT_TIMEOUT_S)
@@ -102,6 +108,10 @@ class EmbeddedDialer:
     @property
     def directory(self) -> Path | None:
         return self._state()
+
+    @property
+    def left_bounds(self) -> LeftBounds:
+        return self._state.bounds
 
     def heritage(self) -> list[Path]:
         # Its shipper looks for itself.
@@ -152,6 +162,10 @@ class AutoDialer:
     @property
     def directory(self) -> Path | None:
         return self._embedded.directory
+
+    @property
+    def left_bounds(self) -> LeftBounds:
+        return self._embedded.left_bounds
 
     def heritage(self) -> list[Path]:
         return self._serving.heritage()

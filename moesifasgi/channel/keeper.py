@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from moesifasgi.channel.leftovers import LeftFile
+from moesifasgi.channel.leftovers import LeftBounds, LeftFile
 from moesifasgi.quiet import say
 from moesifasgi.wire.messages import Hello
 
@@ -42,19 +42,26 @@ class Keeper:
     """See the module. Methods that say so are called with ``lock`` held."""
 
     def __init__(
-        self, lock: threading.Lock, kept: Unacknowledged, directory: Callable[[], Path | None]
+        self,
+        lock: threading.Lock,
+        kept: Unacknowledged,
+        directory: Callable[[], Path | None],
+        bounds: LeftBounds,
     ) -> None:
         self.at_work = False
         """Nobody takes what is offered: ``add`` wants to hear of it."""
         self._changed = threading.Condition(lock)
         self._kept = kept
         self._directory = directory
+        self._bounds = bounds
         self._file: LeftFile | None = None
         self._new: list[bytes] = []
         self._whole = False
         """File and ``_new`` together hold all that nobody has acknowledged."""
         self._covered_at = 0
         """The file is needed until all before this sequence is acknowledged."""
+        self._written_to = self._writing_to = 0
+        """The file has all up to the first of these; with the write under way, up to the other."""
         self._idle = False
         """The thread waits for something to write."""
         self._ending = False
@@ -106,6 +113,10 @@ class Keeper:
             self._file.discard()
             self._file = None
 
+    def covers(self) -> int:
+        """Before which sequence all that is not acknowledged is in the file. After ``end``."""
+        return 0 if self._file is None or self._file.is_gone else self._written_to
+
     def let_go(self) -> None:
         """The file is for whoever comes next. After ``end``, or in a forked child: it is the parent's."""
         if self._file is not None:
@@ -131,10 +142,10 @@ class Keeper:
                 base, following, _ = self._kept.bounds()
                 if self.at_work and not self._whole and base < following:
                     self._new.clear()
-                    self._whole = True
+                    self._whole, self._writing_to = True, following
                     return self._kept.unacknowledged()
                 if self.at_work and self._whole and self._new:
-                    frames, self._new = self._new, []
+                    frames, self._new, self._writing_to = self._new, [], following
                     return None, frames
                 if not self.at_work and base >= self._covered_at:
                     return None
@@ -157,7 +168,8 @@ class Keeper:
         if directory is None:
             return
         if hello is not None:
-            older, self._file = self._file, LeftFile(directory, hello, frames)
+            older, self._file = self._file, LeftFile(directory, hello, frames, self._bounds)
+            self._written_to = self._writing_to
             if older is not None:
                 older.discard()
         elif self._file is None or self._file.is_gone:
@@ -165,6 +177,7 @@ class Keeper:
             self._write_anew()
         else:
             self._file.append(frames)
+            self._written_to = self._writing_to
             if self._file.bytes > GROWTH * self._kept.bounds()[2] + SPARE_BYTES:
                 self._write_anew()
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moesifasgi.channel.bootstrap import WORKERS_PATH
-from moesifasgi.channel.spawn import Spawned, spawn
+from moesifasgi.channel.leftovers import LeftBounds
+from moesifasgi.channel.spawn import Spawned, reap_orphans, spawn
 from moesifasgi.places import LAUNCH_LOCK_NAME, LOG_NAME
 
 START_TIMEOUT_S = 15.0
@@ -44,6 +45,11 @@ class ShipperOptions:
     spool_min_free_bytes: int = 256 << 20
     debug: bool = False
 
+    @property
+    def left_bounds(self) -> LeftBounds:
+        """What workers may leave behind of their own: no more than it may spool."""
+        return LeftBounds(self.spool_max_bytes, self.spool_min_free_bytes)
+
     def arguments(self, directory: Path) -> list[str]:
         return [
             "embedded",
@@ -69,6 +75,7 @@ class Launcher:
         self._started_at = 0.0
         self._retry_at = 0.0
         self._retry_s = RETRY_FIRST_S
+        self._superseding_until = 0.0
 
     def step(self) -> bool:
         """Nobody listens: see to it that a shipper is being started. True while one is on its way.
@@ -93,9 +100,9 @@ class Launcher:
 
         Our lock keeps workers of that version from starting one of theirs in between.
         """
-        if self._child is not None and self._child.poll() is None:
-            return
-        if time.monotonic() >= self._retry_at and self._acquire():
+        now = time.monotonic()
+        if now >= max(self._retry_at, self._superseding_until) and self._acquire():
+            self._superseding_until = now + START_TIMEOUT_S
             try:
                 self._spawn("--supersede")
             except OSError:
@@ -103,15 +110,17 @@ class Launcher:
                 raise
 
     def arrived(self) -> None:
-        """It answers: let other workers see to the next one."""
+        """It answers: it is nobody's child now, and other workers may see to the next one."""
+        reap_orphans()
+        self._let_go()
         self._release()
         self._retry_s = RETRY_FIRST_S
         self._busy_since = None
 
     def abandon(self) -> None:
-        """In a forked child: the lock and the child process are the parent's."""
+        """Wait for no start any more. In a forked child: the lock and the process are the parent's."""
+        self._let_go()
         self._release()
-        self._child = None
 
     def _somebody_is_at_it(self) -> bool:
         """Whether that is worth waiting for: for as long as a start may take."""
@@ -120,27 +129,21 @@ class Launcher:
         return now - self._busy_since < START_TIMEOUT_S
 
     def _still_coming(self, child: Spawned) -> bool:
-        status = child.poll()
-        if status is None and self._lock is not None:
+        if not child.has_ended():
             if time.monotonic() - self._started_at < START_TIMEOUT_S:
                 return True
             child.terminate()
             self._failed()
             return False
-        if status is None:
-            # It served before and nobody listens now: it is leaving, and will end by itself.
-            return True
-        self._child = None
-        if self._lock is None or status == 0:
-            # It had served, or found another one at work: begin afresh.
-            self._release()
+        if child.in_good_order():
+            # It found another one at work: begin afresh.
+            self.abandon()
             return True
         self._failed()
-        raise ChildProcessError(f"the shipper ended at its start with status {status}; see {self._log_path}")
+        raise ChildProcessError(f"the shipper ended at its start; see {self._log_path}")
 
     def _failed(self) -> None:
-        self._release()
-        self._child = None
+        self.abandon()
         self._retry_at = time.monotonic() + self._retry_s
         self._retry_s = min(self._retry_s * 2, RETRY_LONGEST_S)
 
@@ -155,6 +158,11 @@ class Launcher:
         finally:
             os.close(log)
         self._started_at = time.monotonic()
+
+    def _let_go(self) -> None:
+        if self._child is not None:
+            self._child.let_go()
+            self._child = None
 
     @property
     def _log_path(self) -> Path:

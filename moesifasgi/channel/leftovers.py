@@ -11,8 +11,9 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from moesifasgi.channel.own_descriptors import keep, let_go
@@ -23,22 +24,45 @@ from moesifasgi.wire.messages import Hello
 
 PREFIX, SUFFIX = "left-", ".frames"
 DAMAGED_SUFFIX, UNFINISHED_SUFFIX = ".damaged", ".unfinished"
-MAX_LEFT_BYTES = 1 << 30
-"""Of all files in a directory together; beyond it what cannot be handed over is dropped, and counted."""
-MIN_FREE_BYTES = 256 << 20
-"""What such files leave free of the disk."""
 PIECE_BYTES = 1 << 20
 """Most bytes in one write, but for a frame that is larger."""
+LOOK_EVERY_BYTES = 1 << 20
+"""How far a file grows between two looks at what room there is: by so much the bounds are missed at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBounds:
+    """What all such files in a directory may take; beyond it what cannot be handed over stays in memory."""
+
+    max_bytes: int = 1 << 30
+    """Of all of them together, as SPOOL_MAX_BYTES says."""
+    min_free_bytes: int = 256 << 20
+    """What they leave free of the disk, as SPOOL_MIN_FREE_BYTES says."""
+
+    def require_room(self, directory: Path, more: int = 0) -> None:
+        """OSError where there is none there for so many bytes more."""
+        disk = os.statvfs(directory)
+        left = sum(path.stat().st_size for path in directory.glob(f"{PREFIX}*") if path.is_file())
+        if left + more >= self.max_bytes or disk.f_bavail * disk.f_frsize < self.min_free_bytes + more:
+            raise OSError(errno.ENOSPC, "no room for what no shipper takes")
+
+
+_USUAL = LeftBounds()
 
 
 class LeftFile:
     """A file that its worker still writes to, and holds."""
 
-    def __init__(self, directory: Path, hello: Hello, frames: Iterable[bytes]) -> None:
+    def __init__(
+        self, directory: Path, hello: Hello, frames: Sequence[bytes], bounds: LeftBounds = _USUAL
+    ) -> None:
         """Write it whole, in place of the session's older one, or not at all. OSError if it cannot be."""
-        _require_room(directory)
+        bounds.require_room(directory, sum(map(len, frames)))
+        self._directory = directory
+        self._bounds = bounds
         self._path = directory / f"{PREFIX}{hello.session.hex()}{SUFFIX}"
         self.bytes = 0
+        self._looked_at_bytes = 0
         unfinished = self._path.with_suffix(UNFINISHED_SUFFIX)
         self._descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         keep(self._descriptor)
@@ -62,6 +86,7 @@ class LeftFile:
         try:
             for piece in _pieces(frames):
                 whole += len(piece)
+                self._look(whole, len(piece))
                 rest = memoryview(piece)
                 while rest:
                     rest = rest[os.write(self._descriptor, rest) :]
@@ -69,6 +94,12 @@ class LeftFile:
             os.ftruncate(self._descriptor, self.bytes)
             raise
         self.bytes = whole
+
+    def _look(self, whole: int, more: int) -> None:
+        """OSError where it has grown far since the last look, and may grow no more."""
+        if whole - self._looked_at_bytes >= LOOK_EVERY_BYTES:
+            self._bounds.require_room(self._directory, more)
+            self._looked_at_bytes = whole
 
     def discard(self) -> None:
         """It is needed no more."""
@@ -100,14 +131,6 @@ class Found:
         self._path.rename(self._path.with_suffix(DAMAGED_SUFFIX))
 
 
-def _require_room(directory: Path) -> None:
-    """OSError where there is none for one more file."""
-    disk = os.statvfs(directory)
-    left = sum(path.stat().st_size for path in directory.glob(f"{PREFIX}*") if path.is_file())
-    if left >= MAX_LEFT_BYTES or disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES:
-        raise OSError(errno.ENOSPC, "no room for what no shipper takes")
-
-
 def _pieces(frames: Iterable[bytes]) -> Iterator[bytes]:
     gathered: list[bytes] = []
     size = 0
@@ -120,9 +143,9 @@ def _pieces(frames: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(gathered)
 
 
-def leave_behind(directory: Path, hello: Hello, frames: Iterable[bytes]) -> None:
+def leave_behind(directory: Path, hello: Hello, frames: Sequence[bytes], bounds: LeftBounds = _USUAL) -> None:
     """Write the file whole, or not at all, and let go of it. OSError where it cannot be."""
-    LeftFile(directory, hello, frames).close()
+    LeftFile(directory, hello, frames, bounds).close()
 
 
 def left_in(directory: Path) -> list[Path]:

@@ -90,11 +90,12 @@ def _made(settings: Settings, handle: "ShipperHandle | None") -> Channel:
         return UnixChannel(handle.dialer(), queue.max_events, queue.max_bytes, handle)
     if shipper.transport is Transport.MEMORY:
         return MemoryChannel(queue.max_events, queue.max_bytes)
-    state = StateDirectory(shipper.spool_dir)
+    options = shipper_options(settings)
+    state = StateDirectory(shipper.spool_dir, options.left_bounds)
     standalone = PathDialer(Path(shipper.socket), state)
     if shipper.transport is Transport.UNIX:
         return UnixChannel(standalone, queue.max_events, queue.max_bytes)
-    embedded = EmbeddedDialer(state, shipper_options(settings))
+    embedded = EmbeddedDialer(state, options)
     if shipper.offline_file:
         return UnixChannel(embedded, queue.max_events, queue.max_bytes)
     return UnixChannel(AutoDialer(standalone, embedded), queue.max_events, queue.max_bytes)

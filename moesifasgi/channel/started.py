@@ -45,7 +45,7 @@ class ShipperHandle:
         self.options = options
         self.writer: Writer | None = None
         """The queue's write end; None where there is none, in which case the socket is used."""
-        self._state = StateDirectory(spool_dir)
+        self._state = StateDirectory(spool_dir, options.left_bounds)
         self._dialer = EmbeddedDialer(self._state, options)
         self._spool_dir = spool_dir
 
@@ -61,7 +61,7 @@ class ShipperHandle:
         """How a worker reaches this shipper's socket, and starts another where it has died."""
         # The master's, whoever the worker has become.
         named = str(self.directory) if self.directory else self._spool_dir
-        return EmbeddedDialer(StateDirectory(named), self.options)
+        return EmbeddedDialer(StateDirectory(named, self.options.left_bounds), self.options)
 
     def start(self) -> None:
         """Find the shipper or start it, and open a queue to it. Waits at most 20 s; never raises.

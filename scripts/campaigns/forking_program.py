@@ -67,15 +67,17 @@ def fork_often(middleware: MoesifMiddleware, forks: int) -> int:
         if living == CHILDREN_AT_ONCE:
             failed += os.wait()[1] != 0
             living -= 1
+        served = bool(stats()["connected"])
         if os.fork() == 0:
             signal.alarm(WATCHDOG_S)
-            be_a_child(middleware)
+            be_a_child(middleware, served)
             os._exit(0)
         living += 1
     return failed + sum(os.wait()[1] != 0 for _ in range(living))
 
 
-def be_a_child(middleware: MoesifMiddleware) -> None:
+def be_a_child(middleware: MoesifMiddleware, served: bool) -> None:
+    """``served``: whether a shipper served the parent when it forked."""
     began = time.monotonic()
     ids = [call(middleware)]
     while not stats()["acked"]:
@@ -84,7 +86,7 @@ def be_a_child(middleware: MoesifMiddleware) -> None:
     ids += [call(middleware) for _ in range(EVENTS_OF_A_CHILD - 1)]
     while stats()["acked"] < EVENTS_OF_A_CHILD:
         time.sleep(0.001)
-    tell(ids=ids, first_s=first_s, on_queue=stats()["on_queue"])
+    tell(ids=ids, first_s=first_s, served=served, on_queue=stats()["on_queue"])
 
 
 def tell(**found: Any) -> None:

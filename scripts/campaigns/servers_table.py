@@ -43,28 +43,31 @@ def keep(found: "Iterable[Tried]") -> None:
                 "more_s": round(max(0.0, each.more_s), 2),
             }
         )
-    kept = {(row["server"], row["transport"]): row for row in _read()["rows"]}
+    before = read()
+    kept = {(row["server"], row["transport"]): row for row in before["rows"]}
     for (server, transport), ends in rows.items():
         ends.sort(key=lambda end: (end["trouble"], end["way"]))
         kept[server, transport] = {"server": server, "transport": transport, "ends": ends}
     ordered = sorted(kept.values(), key=lambda row: (_ORDER.index(row["server"]), row["transport"]))
-    text = json.dumps({"versions": {name: version(name) for name in _PACKAGES}, "rows": ordered}, indent=1)
+    versions = {name: version(name) for name in _PACKAGES}
+    text = json.dumps({**before, "versions": versions, "rows": ordered}, indent=1)
     FOUND.write_text(text + "\n", "utf-8")
 
 
 def table() -> str:
     """In Markdown."""
-    found = _read()
-    lines = [_line(HEAD), _line("---" for _ in HEAD), *(_line(_cells(row)) for row in found["rows"])]
+    found = read()
+    lines = [line(HEAD), line("---" for _ in HEAD), *(line(_cells(row)) for row in found["rows"])]
     versions = ", ".join(f"{name} {number}" for name, number in sorted(found["versions"].items()))
     return "\n".join([*lines, "", f"Measured with {versions}."])
 
 
-def _read() -> dict[str, Any]:
-    read: dict[str, Any] = (
+def read() -> dict[str, Any]:
+    """All that is kept."""
+    found: dict[str, Any] = (
         json.loads(FOUND.read_text("utf-8")) if FOUND.exists() else {"rows": [], "versions": {}}
     )
-    return read
+    return found
 
 
 def _cells(row: Mapping[str, Any]) -> Sequence[str]:
@@ -97,5 +100,6 @@ def _longest(ends: Sequence[Mapping[str, Any]]) -> str:
     return f"{longest}, {lost} LOST" if lost else longest
 
 
-def _line(cells: Iterable[str]) -> str:
+def line(cells: Iterable[str]) -> str:
+    """Of a table in Markdown."""
     return f"| {' | '.join(cells)} |"

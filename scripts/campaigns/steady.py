@@ -20,6 +20,8 @@ class SteadyLoad(threading.Thread):
         self.answers = 0
         """However they were marked."""
         self.failed = 0
+        self.longest_s = 0.0
+        """That an answer took."""
         self._body = body
         self._address = urlsplit(url).netloc
         self._interval_s = connections / per_second
@@ -43,10 +45,12 @@ class SteadyLoad(threading.Thread):
         due = time.monotonic()
         while not self._stopping.wait(max(0.0, due - time.monotonic())):
             due = max(due + self._interval_s, time.monotonic() - 1.0)
+            began = time.monotonic()
             try:
                 connection.request("POST", "/orders", self._body, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
                 answer.read()
+                self.longest_s = max(self.longest_s, time.monotonic() - began)
                 self.answers += 1
                 if (made := answer.headers[TRANSACTION_HEADER]) is not None:
                     self.answered.add(made)

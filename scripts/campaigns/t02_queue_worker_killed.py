@@ -24,6 +24,8 @@ COUNT = 100
 LEAST_BY_QUEUE = 0.9
 """A queue that a dead worker had stopped would carry next to nothing after the first death."""
 TIMEOUT_S = 10.0
+STALL_S = 2.0
+"""No answer of a worker that lives takes so long: a queue that does not work is left within this time."""
 
 
 def run(count: int, rng: random.Random) -> Finding:
@@ -61,12 +63,16 @@ def _judged(found: Finding, stage: Scene, count: int, died_in_put: int, answered
         and by_queue >= LEAST_BY_QUEUE * status["counters"]["received"]
         and status["counters"]["difference"] == 0
         and len(shippers_of(stage.directory)) == 1
+        and stage.load.longest_s <= STALL_S
     )
     return replace(
         found,
         done=f"SIGKILL of a worker on the queue, {count} times, {died_in_put} of them in a put",
         lost=lost,
-        remark=f"{counted} counted as lost with their workers, {by_queue} came through the queue",
+        remark=(
+            f"{counted} counted as lost with their workers, {by_queue} came through the queue, no answer took"
+            f" longer than {stage.load.longest_s * 1000:.0f} ms"
+        ),
         holds=holds,
     )
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from moesifasgi.shipper.tool import NoShipper, ask_status
 from moesifasgi.unix_socket import listening
 
 COUNT = 100
+AT_ONCE = 2
+"""Most of a race is waiting."""
 WORKERS = 8
 EVENTS = 25
 """Of each worker."""
@@ -53,7 +56,8 @@ class Race:
 
 def run(count: int, rng: random.Random) -> Finding:
     """``count`` races of eight workers, every other one among what dead processes left."""
-    races = [race(stale=not number % 2, rng=rng) for number in range(count)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        races = list(pool.map(lambda number: race(stale=not number % 2, rng=rng), range(count)))
     failed = [each for each in races if not each.holds]
     remark = (
         f"replaced within {max(each.replaced_s for each in races):.2f} s, gone"
@@ -73,7 +77,7 @@ def race(*, stale: bool, rng: random.Random) -> Race:
         with racers(directory, collector.url, WORKERS) as workers:
             say(workers)
             eventually(lambda: _workers(directory) == WORKERS, COMES_S, "all have a shipper")
-            served = _served(directory)
+            served = served_in(directory)
             replaced_s = _killed(directory, rng)
             say(workers)
             assert workers.wait(COMES_S * 2) == 0
@@ -85,7 +89,7 @@ def race(*, stale: bool, rng: random.Random) -> Race:
             replaced_s=replaced_s,
             lost=WORKERS * EVENTS - counts.distinct,
             duplicates=counts.duplicates,
-            left=tuple(path.name for path in directory.iterdir() if not _may_stay(path)),
+            left=tuple(path.name for path in directory.iterdir() if not may_stay(path)),
             stayed_s=time.monotonic() - ended_at,
         )
 
@@ -138,7 +142,8 @@ def _workers(directory: Path) -> int:
     return len(status_of(directory).get("workers", ()))  # type: ignore[arg-type]
 
 
-def _served(directory: Path) -> int:
+def served_in(directory: Path) -> int:
+    """How many shippers ever served there."""
     return (directory / LOG_NAME).read_text("utf-8").count(" serves ")
 
 
@@ -157,6 +162,6 @@ def _killed(directory: Path, rng: random.Random) -> float:
     return replaced_s
 
 
-def _may_stay(path: Path) -> bool:
+def may_stay(path: Path) -> bool:
     """The spool, the log and the locks; no socket, nothing that a worker left."""
     return path.name.startswith(("spool", LOG_NAME)) or path.name == LAUNCH_LOCK_NAME

@@ -50,8 +50,9 @@ class Held:
     def of(cls, process: psutil.Process) -> "Held":
         return cls(process.memory_info().rss, process.num_fds(), process.num_threads())
 
-    def is_no_more_than(self, before: "Held") -> bool:
-        descriptors, threads = before.descriptors + UPLOADS, before.threads + UPLOADS
+    def is_no_more_than(self, before: "Held", spare: int = UPLOADS) -> bool:
+        """``spare``: descriptors and threads that come and go."""
+        descriptors, threads = before.descriptors + spare, before.threads + spare
         same = self.descriptors <= descriptors and self.threads <= threads
         return same and self.memory_bytes <= before.memory_bytes + MORE_BYTES
 
@@ -105,10 +106,10 @@ def soak(reconnects: int) -> Soak:
             if number + 1 == max(1, int(reconnects * WARM)):
                 events += _bulk(worker, int(reconnects * (EVENTS - PIECE) * WARM))
                 _settled(collector, events)
-                early = _at_rest(processes)
+                early = at_rest(processes)
         events += _bulk(worker, reconnects * EVENTS - events)
         _settled(collector, events)
-        late = _at_rest(processes, early)
+        late = at_rest(processes, early)
         assert worker.stdin is not None
         worker.stdin.close()
         assert worker.wait(WAIT_S) == 0
@@ -171,7 +172,9 @@ def _session(worker: "subprocess.Popen[bytes]", shipper: ShipperProcess) -> byte
     return bytes.fromhex(session)
 
 
-def _at_rest(processes: Sequence[psutil.Process], before: Sequence[Held] = ()) -> list[Held]:
+def at_rest(
+    processes: Sequence[psutil.Process], before: Sequence[Held] = (), spare: int = UPLOADS
+) -> list[Held]:
     """What they hold, when they have let go of what was for the last events only."""
 
     def held() -> list[Held]:
@@ -181,7 +184,7 @@ def _at_rest(processes: Sequence[psutil.Process], before: Sequence[Held] = ()) -
         first = held()
         time.sleep(REST_S)
         same = [(each.descriptors, each.threads) for each in first]
-        flat = all(each.is_no_more_than(one) for each, one in zip(first, before, strict=False))
+        flat = all(each.is_no_more_than(one, spare) for each, one in zip(first, before, strict=False))
         return flat and same == [(each.descriptors, each.threads) for each in held()]
 
     with suppress(AssertionError):

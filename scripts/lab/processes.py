@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import psutil
 
+from moesifasgi.channel.bootstrap import ATTENDANT
+
 POLL_S = 0.01
 MARK = "MOESIF_LAB_MARK"
 """Environment variable that a process and all its descendants carry."""
@@ -77,7 +79,8 @@ def is_shipper(process: psutil.Process) -> bool:
 def shippers_of(directory: Path | str) -> list[psutil.Process]:
     """The shippers whose command line names this state directory, or a file in it."""
     wanted = str(directory).rstrip("/")
-    return [process for process in psutil.process_iter() if is_shipper(process) and _names(process, wanted)]
+    found = [process for process in psutil.process_iter() if is_shipper(process) and _names(process, wanted)]
+    return [process for process in found if not _is_attendant(process)]
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -95,6 +98,14 @@ def kill_all(processes: Iterable[psutil.Process], timeout_s: float = 5.0) -> Non
         with suppress(psutil.NoSuchProcess):
             process.kill()
     eventually(lambda: all(map(has_ended, victims)), timeout_s, f"{victims} ended")
+
+
+def _is_attendant(process: psutil.Process) -> bool:
+    """Whether it only waits for a shipper to serve, or is gone."""
+    try:
+        return bool(process.name() == ATTENDANT)
+    except psutil.Error:
+        return True
 
 
 def _names(process: psutil.Process, directory: str) -> bool:

@@ -20,7 +20,7 @@ from typing import IO, NamedTuple
 import psutil
 
 from lab.commands import HOST, ServerName, command, serves_itself
-from lab.processes import bearing, eventually, is_housekeeper, is_shipper, kill_all, marked
+from lab.processes import bearing, eventually, has_ended, is_housekeeper, is_shipper, kill_all, marked
 
 START_TIMEOUT_S = 30.0
 _PROBE_TIMEOUT_S = 1.0
@@ -108,7 +108,8 @@ class Server:
             children = main.children()
         except (psutil.NoSuchProcess, ValueError):
             return []
-        return [each for each in children if not is_housekeeper(each) and not is_shipper(each)]
+        living = [each for each in children if not has_ended(each)]
+        return [each for each in living if not is_housekeeper(each) and not is_shipper(each)]
 
 
 @contextmanager
@@ -141,7 +142,7 @@ def running(
             popen=popen,
             mark=mark,
             serves_itself=serves_itself(server, workers, tuple(extra)),
-            in_container=tuple(prefix) == CONTAINER,
+            in_container=tuple(prefix)[-len(CONTAINER) :] == CONTAINER,
         )
         try:
             _await_answer(started, workers)

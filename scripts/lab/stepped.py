@@ -14,6 +14,7 @@ import msgpack
 
 from lab.tearable import TearableSocket
 from moesifasgi.channel.carrier import Carrier
+from moesifasgi.channel.leftovers import LeftBounds
 from moesifasgi.shipper.adoption import adopt
 from moesifasgi.shipper.clock import Clock
 from moesifasgi.shipper.delivery import Delivery
@@ -127,6 +128,7 @@ class SteppedDialer:
     """Connects to whichever shipper listens now. ``directory``: where workers leave behind what is left."""
 
     starting = False
+    left_bounds = LeftBounds()
 
     def __init__(self, directory: Path) -> None:
         self.directory: Path | None = directory

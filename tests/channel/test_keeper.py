@@ -15,7 +15,7 @@ from lab.shipper_process import standalone
 
 from moesifasgi.channel import keeper
 from moesifasgi.channel.dial import PathDialer, StateDirectory
-from moesifasgi.channel.leftovers import found_at, left_in
+from moesifasgi.channel.leftovers import LeftBounds, found_at, left_in
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.shipper.adoption import adopt
 from moesifasgi.shipper.intake import Intake
@@ -258,3 +258,39 @@ def test_a_child_that_becomes_another_user_has_a_directory_of_its_own(short_dir:
     subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(short_dir)], check=True, timeout=30)
     assert kept(short_dir / "parent" / "moesif") == [0]
     assert kept(short_dir / "child" / "moesif") == [1]
+
+
+class FullDialer(PathDialer):
+    """Its disk has room for a file that grows to some 2 MB, and for no second one beside it."""
+
+    left_bounds = LeftBounds(max_bytes=3 << 20, min_free_bytes=0)  # type: ignore[assignment]
+
+
+def test_what_a_leaving_worker_has_in_its_file_is_not_counted_as_lost_where_there_is_no_room_for_more(
+    short_dir: Path, monkeypatch
+):
+    monkeypatch.setattr(keeper, "RETRY_S", 0.05)
+    dialer = FullDialer(short_dir / "nobody.sock", StateDirectory(str(short_dir)))
+    channel = UnixChannel(dialer, 100_000, 1 << 25)
+    channel.register(APPLICATION)
+    filling = b"\xc6" + (50_000).to_bytes(4, "big") + bytes(50_000)
+    for count in range(1, 201):
+        channel.counters.add("captured")
+        channel.offer(Kind.RECORD, 0, filling)
+        eventually(lambda count=count: events_in(short_dir) == count or is_full(short_dir), WAIT_S, "kept")
+    channel.close()
+    stats, kept_events = channel.stats(), events_in(short_dir)
+    assert 20 < kept_events < 100
+    assert (stats["acked"], stats["dropped.not_left_behind"]) == (kept_events, 200 - kept_events)
+
+
+def is_full(directory: Path) -> bool:
+    return sum(path.stat().st_size for path in left_in(directory)) > 1_500_000
+
+
+def events_in(directory: Path) -> int:
+    """Whole frames in the one file there, its HELLO aside."""
+    decoder = FrameDecoder()
+    for path in left_in(directory):
+        decoder.feed(path.read_bytes())
+    return sum(1 for _ in iter(decoder.next_payload, None)) - 1 if decoder.buffered_bytes else 0

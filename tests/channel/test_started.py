@@ -155,6 +155,61 @@ def test_a_shipper_outlives_its_workers_and_not_its_master(short_dir: Path, coll
         eventually(lambda: has_ended(shipper), GRACE_S + 5.0, "it has left")
 
 
+LAUNCHER = """
+    import os, sys
+    from moesifasgi import start_shipper, stats, update_user
+
+    handle = start_shipper({"SPOOL_DIR": sys.argv[1]})
+    assert handle.writer is not None
+    for number in range(3):
+        if os.fork() == 0:
+            os.environ.update(MOESIF_APPLICATION_ID="a", MOESIF_TRANSPORT="queue")
+            os.environ["MOESIF_BASE_URI"] = sys.argv[2]
+            update_user({"user_id": str(number)})
+            while not stats()["acked"]:
+                pass
+            os._exit(0)
+    ended = 0
+    while True:
+        try:
+            assert os.wait()[1] == 0
+        except ChildProcessError:
+            break
+        ended += 1
+    print(ended)
+"""
+
+
+def test_a_launcher_that_waits_for_all_of_its_children_comes_to_an_end(short_dir: Path, collector: Collector):
+    """Its shipper is none of them: it stays for as long as the launcher does."""
+    argv = [sys.executable, "-c", textwrap.dedent(LAUNCHER), str(short_dir), collector.url]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, timeout=60, check=True)
+    assert done.stdout == b"3\n"
+    eventually(lambda: len(collector.store.items("users")) == 3, 10.0, "all are delivered")
+    (shipper,) = shippers_of(short_dir)
+    shipper.kill()
+    eventually(lambda: has_ended(shipper), 5.0, "it has ended")
+
+
+def test_a_shipper_that_dies_is_no_dead_child_of_a_master_that_reaps_none(
+    begin: Callable[[], ShipperHandle], short_dir: Path
+):
+    before = set(psutil.Process().children())
+    handle = begin()
+    (shipper,) = shippers_of(short_dir)
+    shipper.kill()
+    eventually(lambda: has_ended(shipper), 5.0, "it has ended")
+    assert set(psutil.Process().children()) <= before
+    with worker_of(handle) as channel:
+        offer(channel, 1)
+        eventually(lambda: all_acknowledged(channel), 10.0, "another shipper serves")
+    # Later, or its worker would start one more.
+    (successor,) = shippers_of(short_dir)
+    successor.kill()
+    eventually(lambda: has_ended(successor), 5.0, "it has ended")
+    assert successor not in psutil.Process().children(), "nor is a worker's"
+
+
 def test_events_go_to_another_shipper_where_theirs_is_killed_and_new_workers_have_a_queue_again(
     begin: Callable[[], ShipperHandle], short_dir: Path
 ):
