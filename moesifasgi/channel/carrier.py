@@ -233,17 +233,21 @@ class Carrier:
             self._thread.ended()
 
     def _connect_and_serve(self) -> bool:
-        """One connection from its beginning to its end; False if there was none."""
+        """One connection from its beginning to its end; False if there was none, or one that came to nothing.
+
+        Who takes nothing and closes at once, over a frame of ours say, would do so a hundred times a second.
+        """
         link = self._connect()
         if link is None:
             return False
+        began, base = time.monotonic(), self.session.ring.base
         try:
             self._serve(link)
         except OSError as error:
             say("lost the shipper", "lost the connection to the shipper (%s); connecting again", error)
         finally:
             self._disconnect(link)
-        return True
+        return self.session.ring.base > base or time.monotonic() - began >= BACKOFF_LONGEST_S
 
     def _connect(self) -> Link | None:
         try:

@@ -91,7 +91,7 @@ class _Will:
             if self.hello is None:
                 if not isinstance(message, Hello):
                     raise ValueError("expected HELLO first")
-                self.hello = message
+                self.hello = message._replace(bequeathed=True)
             elif isinstance(message, Event):
                 self.frames.append((message.sequence, frame(payload)))
             else:

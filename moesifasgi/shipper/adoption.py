@@ -61,7 +61,7 @@ def _take(stream: bytes, intake: Intake, alive: Collection[bytes]) -> bool:
         raise ProtocolError("expected HELLO first")
     if hello.session in alive:
         return False
-    session = intake.greet(hello)
+    session = intake.greet(hello._replace(bequeathed=True))
     while (event := _next(decoder)) is not None:
         if not isinstance(event, Event):
             raise ProtocolError("expected nothing but events")

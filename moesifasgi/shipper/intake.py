@@ -117,7 +117,7 @@ class Intake:
         if (refusal := self._registry.refusal(applications)) is not None:
             raise Unwelcome(refusal)
         for application in applications:
-            self._registry.learn(application)
+            self._registry.learn(application, bequeathed=hello.bequeathed)
         self._waiting.forget(hello.session)
         known = self._spool.last_sequence(hello.session)
         last = hello.base - 1

@@ -50,13 +50,16 @@ class Registry:
         """These have workers here now."""
         self._connected = application_ids
 
-    def learn(self, application: Application) -> None:
+    def learn(self, application: Application, *, bequeathed: bool = False) -> None:
         """Remember what a worker said, in the spool too; if that cannot take it now, no matter.
 
+        What was ``bequeathed`` was said long ago: it counts only where nothing else is known.
         RegistryFull, if it is one more than there may be and none of the others can be forgotten.
         """
         self._make_room_for(application.application_id)
         self._connected |= {application.application_id}
+        if bequeathed and application.application_id in self._applications:
+            return
         self._on_learned(self._overrides.applied(application))
         with self._lock:
             stored = application.application_id not in self._unstored

@@ -151,8 +151,10 @@ def _decode_event(payload: bytes) -> Event:
 
 def _checked(message: type[Any], values: list[Any]) -> Message:
     names = message._fields
-    if len(values) < len(names):
-        raise MalformedMessage(f"{message.__name__} has {len(names)} fields, not {len(values)}")
+    # What was added later has a default, which stands for what an older peer does not say.
+    required = len(names) - len(message._field_defaults)
+    if len(values) < required:
+        raise MalformedMessage(f"{message.__name__} has {required} fields, not {len(values)}")
     for name, value, expected in zip(names, values, _FIELD_TYPES[message], strict=False):
         # A bool is an int to isinstance, but not on this wire.
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):

@@ -53,6 +53,8 @@ class Hello(NamedTuple):
     sdk_version: str
     applications: list[dict[str, Any]]
     """``Application.to_wire()`` of each; the index is the key that EVENT frames use."""
+    bequeathed: bool = False
+    """A dead worker's, read from the file that it left: what it says of its applications may be outdated."""
 
 
 class Welcome(NamedTuple):

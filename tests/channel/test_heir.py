@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_a_worker_hands_over_what_a_dead_one_left(far_end: FarEnd, state: Path):
     with worker(far_end, state):
         eventually(lambda: not left_in(state), WAIT_S, "the file goes")
     assert stored(far_end) == list(range(1, 501))
+
+
+def test_what_the_dead_one_said_of_its_application_does_not_replace_what_the_living_says(
+    far_end: FarEnd, state: Path
+):
+    older = replace(APPLICATION, base_uri="https://before.example").to_wire()
+    leave_behind(state, hello()._replace(applications=[older]), frames(1))
+    with worker(far_end, state):
+        eventually(lambda: not left_in(state), WAIT_S, "the file goes")
+    assert far_end.spool.applications() == [APPLICATION]
 
 
 def test_what_had_arrived_before_is_not_stored_twice(far_end: FarEnd, state: Path):

@@ -284,6 +284,20 @@ def test_an_impostors_answer_costs_nothing_and_the_next_shipper_is_found(
         assert channel.drain(2.0, give_up=False).delivered
 
 
+def test_a_shipper_that_takes_nothing_and_closes_is_not_asked_again_at_once(path: Path, connect: Connect):
+    channel = connect()
+    offer(channel, 1)
+    began, greeted = time.monotonic(), 0
+    with Impostor(path, NONSENSE["garbage after a welcome"]) as impostor:
+        while time.monotonic() - began < 1.0:
+            impostor.greet()
+            greeted += 1
+    # Waits that double from 25 to 50 ms up to half a second to a second.
+    assert greeted <= 7
+    with FarEnd(path):
+        assert channel.drain(2.0, give_up=False).delivered
+
+
 def test_what_comes_together_with_the_welcome_is_heard(path: Path, connect: Connect):
     """Policy is pushed when a worker says HELLO: no other message needs to follow it."""
     channel = connect()

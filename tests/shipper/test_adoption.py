@@ -1,6 +1,7 @@
 """What a leaving worker left behind is stored once, whatever of it had arrived before."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,16 @@ def test_what_had_arrived_over_the_socket_is_not_stored_twice(tmp_path, intake, 
     adopt_all(tmp_path, intake)
     assert stored(spool) == [1, 2, 3, 4, 5]
     assert spool.totals().duplicates == 3
+
+
+def test_the_settings_of_a_dead_worker_do_not_replace_those_of_the_living(tmp_path, spool):
+    registry = Registry(spool)
+    moved = replace(APPLICATION, base_uri="https://moved.example")
+    registry.learn(moved)
+    leave_behind(tmp_path, hello(), frames(1))
+    adopt_all(tmp_path, Intake(spool, registry))
+    assert stored(spool) == [1]
+    assert registry.all() == [moved]
 
 
 def test_a_session_that_is_alive_sends_for_itself(tmp_path, intake, spool):

@@ -29,6 +29,28 @@ def test_the_newest_hello_counts_and_a_standalone_shippers_own_address_wins() ->
     assert registry.all() == [Application("a", "https://own.example", batch_size=2)]
 
 
+def test_what_a_dead_worker_said_counts_only_where_nobody_else_has_spoken() -> None:
+    spool, learned = MemorySpool(), list[Application]()
+    registry = Registry(spool, max_applications=1)
+    registry.watch(learned.append)
+    now, before = Application("a", "https://now.example"), Application("a", "https://before.example")
+
+    for application, bequeathed, expected in ((before, True, before), (now, False, now), (before, True, now)):
+        registry.learn(application, bequeathed=bequeathed)
+        assert registry.all() == spool.applications() == [expected]
+
+    assert learned == [before, now]
+
+
+def test_an_application_that_a_dead_worker_names_is_not_forgotten_before_its_events_come() -> None:
+    registry = Registry(MemorySpool(), max_applications=1)
+    registry.learn(Application("a"))
+    registry.connected(frozenset())
+    registry.learn(Application("a"), bequeathed=True)
+    with pytest.raises(RegistryFull):
+        registry.learn(Application("b"))
+
+
 def test_above_its_bound_the_oldest_that_has_neither_workers_nor_events_is_forgotten() -> None:
     spool, gone = MemorySpool(), list[str]()
     registry = Registry(spool, max_applications=3)

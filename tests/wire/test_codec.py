@@ -175,9 +175,12 @@ def test_a_field_of_a_wrong_type_is_malformed(message: Any):
 @pytest.mark.parametrize("message", ONE_OF_EACH, ids=lambda message: type(message).__name__)
 def test_a_message_cut_short_is_malformed_and_a_longer_one_is_a_newer_peers(message: Any):
     whole = msgpack.unpackb(encode(message))
+    added = type(message)._field_defaults
 
     with pytest.raises(MalformedMessage, match="fields"):
-        decode(msgpack.packb(whole[:-1]))
+        decode(msgpack.packb(whole[: -1 - len(added)]))
+    if added:
+        assert decode(msgpack.packb(whole[: -len(added)])) == message._replace(**added)
     assert decode(msgpack.packb([*whole, "added later"])) == message
 
 
