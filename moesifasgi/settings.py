@@ -246,9 +246,12 @@ class ShipperSettings:
     spool_dir: str | None = setting("SPOOL_DIR", None, ABSOLUTE_PATH, shown="per-user state directory")
     """Where an embedded shipper spools."""
     spool_max_bytes: int = setting("SPOOL_MAX_BYTES", 2**30, SPOOL_BYTES, shown="1 GiB")
-    """Bound of an embedded shipper's spool in bytes; at this bound new events are dropped and counted."""
+    """Bound of an embedded shipper's spool in bytes, and of what workers leave on disk for one.
+
+    At this bound new events are dropped and counted.
+    """
     spool_min_free_bytes: int = setting("SPOOL_MIN_FREE_BYTES", 256 * 2**20, FREE_BYTES, shown="256 MiB")
-    """An embedded shipper's spool stops growing below this much free disk, in bytes."""
+    """Neither of these grows further below this much free disk, in bytes."""
     offline_file: str | None = setting("OFFLINE_FILE", None, PATH)
     """Write events there instead of shipping them, as NDJSON: a line for each, as Moesif would get it."""
 
