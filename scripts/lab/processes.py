@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import psutil
 
-from moesifasgi.channel.bootstrap import ATTENDANT
+from moesifasgi.channel import bootstrap
 
 POLL_S = 0.01
 MARK = "MOESIF_LAB_MARK"
@@ -101,10 +101,15 @@ def kill_all(processes: Iterable[psutil.Process], timeout_s: float = 5.0) -> Non
 
 
 def _is_attendant(process: psutil.Process) -> bool:
-    """Whether it only waits for a shipper to serve, or is gone."""
+    """Whether it is one, will be one once it has forked the shipper, or is gone.
+
+    Until the shipper has a session of its own, its standard input is the line to its starter.
+    """
+    if bootstrap.__file__ not in command_line(process):
+        return False
     try:
-        return bool(process.name() == ATTENDANT)
-    except psutil.Error:
+        return str(Path(f"/proc/{process.pid}/fd/0").readlink()).startswith("socket:")
+    except OSError:
         return True
 
 
