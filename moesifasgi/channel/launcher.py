@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from moesifasgi.channel import own_descriptors
 from moesifasgi.channel.bootstrap import WORKERS_PATH
 from moesifasgi.channel.leftovers import LeftBounds
 from moesifasgi.channel.spawn import Spawned, reap_orphans, spawn
@@ -171,19 +172,23 @@ class Launcher:
     def _acquire(self) -> bool:
         path = self._directory / LAUNCH_LOCK_NAME
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        own_descriptors.keep(descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
+        except OSError as error:
+            own_descriptors.let_go(descriptor)
+            if isinstance(error, BlockingIOError):
+                return False
+            raise
         self._lock = descriptor
         self._busy_since = None
         return True
 
     def _release(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        # Forgotten first: a child that is forked while it is being closed has nothing to close.
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            own_descriptors.let_go(lock)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

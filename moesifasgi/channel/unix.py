@@ -10,6 +10,7 @@ from moesifasgi.channel.policies import Listener, Policies
 from moesifasgi.channel.queue import QueueSource
 from moesifasgi.counters import Counters
 from moesifasgi.errors import SettingsError
+from moesifasgi.quiet import say
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.codec import MAX_KEY
 from moesifasgi.wire.ring import Offer
@@ -78,7 +79,10 @@ class UnixChannel:
 
     def begin_anew(self) -> None:
         """In a forked child: a session, ring, counters and locks of its own, nothing of the parent's."""
-        self._carrier.abandon()
+        try:
+            self._carrier.abandon()
+        except Exception as error:  # noqa: BLE001  (the child captures, and the next channel has its turn)
+            say("fork", "a forked child could not let go of all that is its parent's: %r", error)
         self._policies.start_afresh()
         self._carrier = self._begin()
 
