@@ -101,5 +101,8 @@ class Dialer(Protocol):
         Nothing is done where shippers are started by others.
         """
 
+    def leave_off(self) -> None:
+        """Nobody waits for a shipper any more: let go of a start under way, which goes on by itself."""
+
     def abandon(self) -> None:
         """In a forked child: let go of what only the parent may hold."""

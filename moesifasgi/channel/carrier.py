@@ -229,6 +229,7 @@ class Carrier:
                 continue
             self._thread.lookout().sleep(backoff_s * (0.5 + random.random() / 2))
             backoff_s = min(backoff_s * 2, BACKOFF_LONGEST_S)
+        self._dialer.leave_off()
         with self._lock:
             self._thread.ended()
 

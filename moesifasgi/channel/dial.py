@@ -8,6 +8,7 @@ from pathlib import Path
 from moesifasgi.channel import Dialer
 from moesifasgi.channel.launcher import Launcher, ShipperOptions
 from moesifasgi.channel.leftovers import LeftBounds, left_in
+from moesifasgi.channel.own_descriptors import kept
 from moesifasgi.places import SOCKET_NAME, existing_state_directory, state_directory
 from moesifasgi.quiet import say
 from moesifasgi.unix_socket import connected
@@ -74,6 +75,9 @@ class PathDialer:
     def supersede(self) -> None:
         """Who started it looks after its version."""
 
+    def leave_off(self) -> None:
+        """It starts none."""
+
     def abandon(self) -> None:
         if self._state is not None:
             self._state.forget()
@@ -101,7 +105,9 @@ class EmbeddedDialer:
                     raise
                 time.sleep(POLL_S)
             else:
-                launcher.arrived()
+                # It may wait for the attendant's end; a child that is forked meanwhile has no part in this.
+                with kept(found.fileno()):
+                    launcher.arrived()
                 self.starting = False
                 return found
 
@@ -126,11 +132,15 @@ class EmbeddedDialer:
         except OSError as error:
             say("not superseded", "an older version's shipper serves, and ours cannot be started: %s", error)
 
-    def abandon(self) -> None:
-        self._state.forget()
+    def leave_off(self) -> None:
+        self.starting = False
         if self._launcher is not None:
             self._launcher.abandon()
-            self._launcher = None
+
+    def abandon(self) -> None:
+        self._state.forget()
+        self.leave_off()
+        self._launcher = None
 
     def _prepare(self) -> Launcher:
         directory = self._state()
@@ -187,8 +197,13 @@ class AutoDialer:
             if self._may_come_back():
                 raise
             return self._embedded()
+        with kept(found.fileno()):
+            self._embedded.leave_off()
         self._served_by_standalone, self._wait_until = True, None
         return found
+
+    def leave_off(self) -> None:
+        self._embedded.leave_off()
 
     def abandon(self) -> None:
         self._embedded.abandon()

@@ -148,6 +148,9 @@ class SteppedDialer:
     def supersede(self) -> None:
         """There is one version here."""
 
+    def leave_off(self) -> None:
+        """It starts none."""
+
     def abandon(self) -> None:
         """Nothing is held between dials."""
 

@@ -2,11 +2,11 @@
 
 import fcntl
 import os
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+
+from lab.forks import is_free, living_child
 
 from moesifasgi.channel import own_descriptors
 from moesifasgi.channel.dial import PathDialer
@@ -15,30 +15,6 @@ from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.places import LAUNCH_LOCK_NAME
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.ring import Offer
-
-
-@contextmanager
-def living_child() -> Iterator[None]:
-    """One that is forked now, and lives meanwhile."""
-    if not (child := os.fork()):
-        signal.pause()
-        os._exit(0)
-    try:
-        yield
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def is_free(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def test_a_lock_is_let_go_although_a_child_was_forked_before_it_was_known_to_be_ours(tmp_path: Path):

@@ -1,0 +1,87 @@
+"""A start of the embedded shipper, seen from the worker: when it is waited for, when not, and when again."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psutil
+import pytest
+from lab.far_end import silent_listener
+from lab.forks import is_free, living_child
+from lab.processes import eventually
+
+from moesifasgi.channel import dial, spawn
+from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer, StateDirectory
+from moesifasgi.channel.launcher import Launcher, ShipperOptions
+from moesifasgi.channel.unix import UnixChannel
+from moesifasgi.places import LAUNCH_LOCK_NAME, SOCKET_NAME
+
+WAIT_S = 10.0
+
+
+@pytest.fixture
+def state(short_dir: Path) -> Path:
+    made = short_dir / "state"
+    made.mkdir(mode=0o700)
+    return made
+
+
+@pytest.fixture
+def embedded(state: Path) -> EmbeddedDialer:
+    return EmbeddedDialer(StateDirectory(str(state)), ShipperOptions())
+
+
+@pytest.fixture
+def slow_start(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing comes of a start for a minute."""
+    program = short_dir / "slow"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(dial, "WAIT_S", 0.1)
+    monkeypatch.setattr(spawn, "LEAVES_S", 0.05)
+    before = psutil.Process().children()
+    yield
+    for child in psutil.Process().children():
+        if child not in before:
+            child.kill()
+            child.wait(WAIT_S)
+
+
+@pytest.mark.usefixtures("slow_start")
+def test_a_closed_channel_lets_go_of_a_start_under_way(embedded: EmbeddedDialer, state: Path):
+    channel = UnixChannel(embedded, 100, 1 << 20)
+    channel.start()
+    eventually(lambda: embedded.starting, WAIT_S, "one is being started")
+    assert not is_free(state / LAUNCH_LOCK_NAME)
+    channel.close()
+    eventually(lambda: is_free(state / LAUNCH_LOCK_NAME), WAIT_S, "another worker may start one")
+    assert not embedded.starting
+
+
+@pytest.mark.usefixtures("slow_start")
+def test_a_standalone_shipper_that_comes_meanwhile_ends_the_wait(
+    embedded: EmbeddedDialer, state: Path, short_dir: Path
+):
+    path = short_dir / "standalone.sock"
+    dialer = AutoDialer(PathDialer(path), embedded)
+    with pytest.raises(FileNotFoundError):
+        dialer()
+    assert dialer.starting
+    with closing(silent_listener(path)), dialer():
+        assert not dialer.starting
+        assert is_free(state / LAUNCH_LOCK_NAME)
+
+
+def test_a_child_that_is_forked_while_an_attendant_leaves_has_no_part_in_the_connection(
+    embedded: EmbeddedDialer, state: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with closing(silent_listener(state / SOCKET_NAME)) as listener, ExitStack() as children:
+        listener.settimeout(WAIT_S)
+        monkeypatch.setattr(Launcher, "arrived", lambda _: children.enter_context(living_child()))
+        embedded().close()
+        accepted, _ = listener.accept()
+        with closing(accepted):
+            accepted.settimeout(2.0)
+            assert accepted.recv(1) == b""
