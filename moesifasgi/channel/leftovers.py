@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ PIECE_BYTES = 1 << 20
 LOOK_EVERY_BYTES = 1 << 20
 """How far a file grows between two looks at what room there is: by so much the bounds are missed at most."""
 
+SWEPT_S, SWEPT_AGAIN_S = 0.1, 0.001
+"""How long, and how often, a new file is begun again while somebody sweeps it away."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeftBounds:
@@ -42,12 +46,21 @@ class LeftBounds:
     def require_room(self, directory: Path, more: int = 0) -> None:
         """OSError where there is none there for so many bytes more."""
         disk = os.statvfs(directory)
-        left = sum(path.stat().st_size for path in directory.glob(f"{PREFIX}*") if path.is_file())
+        left = sum(map(_size, directory.glob(f"{PREFIX}*")))
         if left + more >= self.max_bytes or disk.f_bavail * disk.f_frsize < self.min_free_bytes + more:
             raise OSError(errno.ENOSPC, "no room for what no shipper takes")
 
 
 _USUAL = LeftBounds()
+
+
+def _size(path: Path) -> int:
+    """What this file takes; nothing where it has just gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 class LeftFile:
@@ -64,10 +77,8 @@ class LeftFile:
         self.bytes = 0
         self._looked_at_bytes = 0
         unfinished = self._path.with_suffix(UNFINISHED_SUFFIX)
-        self._descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        keep(self._descriptor)
+        self._descriptor = _begun(unfinished)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.append([frame(encode(hello)), *frames])
             unfinished.rename(self._path)
         except OSError:
@@ -123,12 +134,31 @@ class Found:
 
     def taken(self) -> None:
         """All of it is in a spool."""
-        self._path.unlink()
+        self._path.unlink(missing_ok=True)
 
     def damaged(self, why: Exception) -> None:
         """What stands before the damage is in a spool; the file is kept for people."""
         say("damaged leftovers", "what a worker left behind cannot be read whole: %s", why)
         self._path.rename(self._path.with_suffix(DAMAGED_SUFFIX))
+
+
+def _begun(path: Path) -> int:
+    """A new file, held. ``sweep`` may take it for a dead worker's before it is: then another one."""
+    deadline = time.monotonic() + SWEPT_S
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        keep(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            let_go(descriptor)
+            if not isinstance(error, BlockingIOError) or time.monotonic() > deadline:
+                raise
+        else:
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+            let_go(descriptor)
+        time.sleep(SWEPT_AGAIN_S)
 
 
 def _pieces(frames: Iterable[bytes]) -> Iterator[bytes]:
