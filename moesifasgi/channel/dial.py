@@ -151,7 +151,7 @@ class EmbeddedDialer:
     def _start(self, launcher: Launcher) -> None:
         try:
             self.starting = launcher.step()
-        except OSError:
+        except BaseException:
             self.starting = False
             raise
 

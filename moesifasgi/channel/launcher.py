@@ -5,17 +5,17 @@ signal or thread of the worker goes into it, and it outlives the worker that sta
 workers from starting one each; the shipper's own lock on its spool makes sure that only one serves.
 """
 
+import errno
 import fcntl
 import os
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from moesifasgi.channel import own_descriptors
-from moesifasgi.channel.bootstrap import WORKERS_PATH
 from moesifasgi.channel.leftovers import LeftBounds
+from moesifasgi.channel.shippers_environment import shippers_environment
 from moesifasgi.channel.spawn import Spawned, reap_orphans, spawn
 from moesifasgi.places import LAUNCH_LOCK_NAME, LOG_NAME
 
@@ -24,15 +24,6 @@ START_TIMEOUT_S = 15.0
 RETRY_FIRST_S = 0.25
 RETRY_LONGEST_S = 60.0
 LOG_MAX_BYTES = 1_000_000
-_NOT_FOR_THE_SHIPPER = (
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "PYTHONPATH",
-)
-_SECRET = "MOESIF_APPLICATION_ID"
 _BOOTSTRAP = str(Path(__file__).with_name("bootstrap.py"))
 
 
@@ -89,11 +80,7 @@ class Launcher:
             return False
         if not self._acquire():
             return self._somebody_is_at_it()
-        try:
-            self._spawn()
-        except OSError:
-            self._failed()
-            raise
+        self._spawn()
         return True
 
     def supersede(self) -> None:
@@ -104,11 +91,7 @@ class Launcher:
         now = time.monotonic()
         if now >= max(self._retry_at, self._superseding_until) and self._acquire():
             self._superseding_until = now + START_TIMEOUT_S
-            try:
-                self._spawn("--supersede")
-            except OSError:
-                self._failed()
-                raise
+            self._spawn("--supersede")
 
     def arrived(self) -> None:
         """It answers: it is nobody's child now, and other workers may see to the next one."""
@@ -149,13 +132,23 @@ class Launcher:
         self._retry_s = min(self._retry_s * 2, RETRY_LONGEST_S)
 
     def _spawn(self, *more: str) -> None:
+        """Whatever goes wrong: the lock is let go, and the next try has time."""
+        try:
+            if not sys.executable:
+                raise FileNotFoundError(errno.ENOENT, "this process knows no interpreter (sys.executable)")
+            self._spawn_now(*more)
+        except BaseException:
+            self._failed()
+            raise
+
+    def _spawn_now(self, *more: str) -> None:
         log = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(log).st_size > LOG_MAX_BYTES:
                 os.ftruncate(log, 0)
             arguments = [*self._options.arguments(self._directory), *more]
             argv = [sys.executable, "-P", _BOOTSTRAP, "-m", "moesifasgi.shipper", *arguments]
-            self._child = spawn(argv, _environment(os.environ), log)
+            self._child = spawn(argv, shippers_environment(os.environ), log)
         finally:
             os.close(log)
         self._started_at = time.monotonic()
@@ -189,14 +182,3 @@ class Launcher:
         lock, self._lock = self._lock, None
         if lock is not None:
             own_descriptors.let_go(lock)
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The worker's environment without what is meant for the server's own process, and without the secret.
-
-    Where the worker looks for modules, by PYTHONPATH too, the shipper looks last: see ``bootstrap``. It has
-    another working directory, so what is relative to the worker's is made absolute.
-    """
-    kept = {name: value for name, value in environ.items() if name not in (*_NOT_FOR_THE_SHIPPER, _SECRET)}
-    kept[WORKERS_PATH] = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
-    return kept

@@ -97,7 +97,7 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], log: int) -> Spaw
     with its_end:
         try:
             return Spawned(_started(argv, environment, its_end.fileno(), log), line)
-        except OSError:
+        except BaseException:
             own_descriptors.let_go(line)
             raise
 

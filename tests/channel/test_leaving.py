@@ -14,8 +14,10 @@ import pytest
 from lab.far_end import FarEnd
 from lab.processes import eventually, shippers_of
 
-from moesifasgi.channel import launcher, leftovers
+from moesifasgi.channel import leftovers
+from moesifasgi.channel.bootstrap import WORKERS_PATH
 from moesifasgi.channel.dial import PathDialer
+from moesifasgi.channel.shippers_environment import shippers_environment
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.inspector import Collector
 from moesifasgi.shipper.adoption import adopt
@@ -137,10 +139,10 @@ def test_a_script_that_ends_without_a_flush_loses_nothing(short_dir: Path):
 def test_the_shipper_looks_last_where_a_relative_python_path_says(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["lib", "/usr/lib/x"])
-    made = launcher._environment(
+    made = shippers_environment(
         {"PYTHONPATH": "lib", "MOESIF_APPLICATION_ID": "secret", "NOTIFY_SOCKET": "/n"}
     )
-    assert made == {launcher.WORKERS_PATH: f"{tmp_path / 'lib'}{os.pathsep}/usr/lib/x"}
+    assert made == {WORKERS_PATH: f"{tmp_path / 'lib'}{os.pathsep}/usr/lib/x"}
 
 
 def test_modules_of_the_application_take_no_place_of_the_shippers(short_dir: Path, collector: Collector):

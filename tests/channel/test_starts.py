@@ -1,15 +1,16 @@
 """A start of the embedded shipper, seen from the worker: when it is waited for, when not, and when again."""
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from lab.far_end import silent_listener
 from lab.forks import is_free, living_child
-from lab.processes import eventually
+from lab.processes import eventually, kill_all, shippers_of
 
 from moesifasgi.channel import dial, spawn
 from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer, StateDirectory
@@ -85,3 +86,39 @@ def test_a_child_that_is_forked_while_an_attendant_leaves_has_no_part_in_the_con
         with closing(accepted):
             accepted.settimeout(2.0)
             assert accepted.recv(1) == b""
+
+
+def test_a_worker_in_a_deleted_directory_starts_a_shipper(
+    embedded: EmbeddedDialer, state: Path, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Servers look for the application in "", the working directory; a deploy may have deleted that."""
+    deleted = short_dir / "release"
+    deleted.mkdir()
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    before = Path.cwd()
+    os.chdir(deleted)
+    deleted.rmdir()
+    try:
+        eventually(lambda: reached(embedded), WAIT_S, "it serves")
+    finally:
+        os.chdir(before)
+        kill_all(shippers_of(state))
+
+
+def reached(dialer: EmbeddedDialer) -> bool:
+    with suppress(FileNotFoundError, ConnectionRefusedError), dialer():
+        return True
+    return False
+
+
+@pytest.mark.parametrize("interpreter", [None, "", "/no/such/interpreter", "with a \0"])
+def test_a_start_that_cannot_be_leaves_nothing_held(
+    interpreter: str | None, embedded: EmbeddedDialer, state: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An embedded interpreter may not know its own name."""
+    monkeypatch.setattr(sys, "executable", interpreter)
+    before = psutil.Process().num_fds()
+    with pytest.raises((OSError, ValueError)):
+        embedded()
+    assert psutil.Process().num_fds() == before
+    assert is_free(state / LAUNCH_LOCK_NAME)
