@@ -15,14 +15,13 @@ from pathlib import Path
 
 from moesifasgi.channel import own_descriptors
 from moesifasgi.channel.leftovers import LeftBounds
+from moesifasgi.channel.retries import Retries
 from moesifasgi.channel.shippers_environment import shippers_environment
 from moesifasgi.channel.spawn import Spawned, reap_orphans, spawn
 from moesifasgi.places import LAUNCH_LOCK_NAME, LOG_NAME
 
 START_TIMEOUT_S = 15.0
 """A shipper that has not answered for so long after its start is given up; it takes 0.3 s on an idle core."""
-RETRY_FIRST_S = 0.25
-RETRY_LONGEST_S = 60.0
 LOG_MAX_BYTES = 1_000_000
 _BOOTSTRAP = str(Path(__file__).with_name("bootstrap.py"))
 
@@ -65,18 +64,20 @@ class Launcher:
         self._busy_since: float | None = None
         """Since when somebody else is at it."""
         self._started_at = 0.0
-        self._retry_at = 0.0
-        self._retry_s = RETRY_FIRST_S
+        self._retries = Retries()
         self._superseding_until = 0.0
+        self._was_in_vain = False
+        """A start found another one at work, and nobody has answered since."""
 
     def step(self) -> bool:
         """Nobody listens: see to it that a shipper is being started. True while one is on its way.
 
         OSError where it cannot be started at all.
         """
+        self._retries.missed(time.monotonic())
         if self._child is not None:
             return self._still_coming(self._child)
-        if time.monotonic() < self._retry_at:
+        if not self._retries.is_due(time.monotonic()):
             return False
         if not self._acquire():
             return self._somebody_is_at_it()
@@ -89,7 +90,7 @@ class Launcher:
         Our lock keeps workers of that version from starting one of theirs in between.
         """
         now = time.monotonic()
-        if now >= max(self._retry_at, self._superseding_until) and self._acquire():
+        if self._retries.is_due(now) and now >= self._superseding_until and self._acquire():
             self._superseding_until = now + START_TIMEOUT_S
             self._spawn("--supersede")
 
@@ -98,8 +99,9 @@ class Launcher:
         reap_orphans()
         self._let_go()
         self._release()
-        self._retry_s = RETRY_FIRST_S
+        self._retries.came(time.monotonic())
         self._busy_since = None
+        self._was_in_vain = False
 
     def abandon(self) -> None:
         """Wait for no start any more. In a forked child: the lock and the process are the parent's."""
@@ -119,17 +121,20 @@ class Launcher:
             child.terminate()
             self._failed()
             return False
-        if child.in_good_order():
-            # It found another one at work: begin afresh.
+        in_good_order = child.in_good_order()
+        if in_good_order and not self._was_in_vain:
+            # It found another one at work, which is about to answer: begin afresh.
+            self._was_in_vain = True
             self.abandon()
             return True
         self._failed()
+        if in_good_order:
+            raise ChildProcessError(f"the spool in {self._directory} is in use by a shipper elsewhere")
         raise ChildProcessError(f"the shipper ended at its start; see {self._log_path}")
 
     def _failed(self) -> None:
         self.abandon()
-        self._retry_at = time.monotonic() + self._retry_s
-        self._retry_s = min(self._retry_s * 2, RETRY_LONGEST_S)
+        self._retries.failed(time.monotonic())
 
     def _spawn(self, *more: str) -> None:
         """Whatever goes wrong: the lock is let go, and the next try has time."""

@@ -15,6 +15,7 @@ from lab.processes import eventually, kill_all, shippers_of
 from moesifasgi.channel import dial, spawn
 from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer, StateDirectory
 from moesifasgi.channel.launcher import Launcher, ShipperOptions
+from moesifasgi.channel.retries import SHORT_LIVES
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.places import LAUNCH_LOCK_NAME, SOCKET_NAME
 
@@ -33,13 +34,23 @@ def embedded(state: Path) -> EmbeddedDialer:
     return EmbeddedDialer(StateDirectory(str(state)), ShipperOptions())
 
 
+def program(short_dir: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> Path:
+    """A program in place of the interpreter; returns where it counts its starts."""
+    made, starts = short_dir / "program", short_dir / "starts"
+    made.write_text(f"#!/bin/sh\necho >> {starts}\n{does}\n")
+    made.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(made))
+    return starts
+
+
+def started(starts: Path) -> int:
+    return len(starts.read_bytes())
+
+
 @pytest.fixture
 def slow_start(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing comes of a start for a minute."""
-    program = short_dir / "slow"
-    program.write_text("#!/bin/sh\nexec sleep 60\n")
-    program.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(program))
+    program(short_dir, monkeypatch, "exec sleep 60")
     monkeypatch.setattr(dial, "WAIT_S", 0.1)
     monkeypatch.setattr(spawn, "LEAVES_S", 0.05)
     before = psutil.Process().children()
@@ -122,3 +133,34 @@ def test_a_start_that_cannot_be_leaves_nothing_held(
         embedded()
     assert psutil.Process().num_fds() == before
     assert is_free(state / LAUNCH_LOCK_NAME)
+
+
+def test_a_spool_that_is_in_use_with_another_socket_is_said_and_not_asked_for_all_the_time(
+    embedded: EmbeddedDialer, state: Path, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each start ends in good order there, as one does that was not quick enough."""
+    starts = program(short_dir, monkeypatch, "printf 1. >&0")
+    monkeypatch.setattr(dial, "WAIT_S", WAIT_S)
+    with pytest.raises(ChildProcessError, match=f"the spool in {state} is in use"):
+        embedded()
+    assert not embedded.starting
+    assert started(starts) == 2
+    with pytest.raises(FileNotFoundError):
+        embedded()
+    assert started(starts) == 2
+    with pytest.raises(ChildProcessError, match="in use"):
+        eventually(lambda: reached(embedded), WAIT_S, "it is tried again")
+    assert started(starts) == 3
+
+
+@pytest.mark.usefixtures("slow_start")
+def test_a_shipper_that_dies_as_soon_as_it_answers_is_replaced_at_once_only_the_first_times(state: Path):
+    launcher = Launcher(state, ShipperOptions())
+
+    def is_replaced_at_once() -> bool:
+        launcher.arrived()
+        return launcher.step()
+
+    assert [is_replaced_at_once() for _ in range(SHORT_LIVES + 1)] == [True] * SHORT_LIVES + [False]
+    eventually(launcher.step, WAIT_S, "it is replaced all the same")
+    launcher.abandon()
