@@ -32,6 +32,7 @@ from moesifasgi.channel.outflow import Outflow
 from moesifasgi.channel.policies import Policies
 from moesifasgi.channel.queue import LOOK_S, QueueSource, QueueStream
 from moesifasgi.channel.session import Session
+from moesifasgi.channel.spawn import reap_orphans
 from moesifasgi.counters import Counters
 from moesifasgi.quiet import say
 from moesifasgi.version import is_older
@@ -47,7 +48,7 @@ BACKOFF_FIRST_S = 0.05
 BACKOFF_LONGEST_S = 1.0
 """A shipper that comes back is found within this time."""
 HERITAGE_INTERVAL_S = 10.0
-"""How often a worker looks for what dead ones left behind."""
+"""How often a worker looks for what dead ones left behind, and reaps what took its time to leave."""
 STALL_S = 0.1
 """A shipper that takes nothing for so long while something waits is one that does not read."""
 GOODBYE_S = 0.2
@@ -301,6 +302,7 @@ class Carrier:
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + HERITAGE_INTERVAL_S
                 self._heir.look()
+                reap_orphans()
             waiting = self._pump()
             self._watch(lookout, link, waiting=waiting)
             wait_s = STALL_S if waiting else max(0.0, next_stats - time.monotonic())

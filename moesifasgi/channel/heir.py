@@ -22,6 +22,8 @@ from moesifasgi.wire.messages import Ack, Bye, Event, Hello
 PATIENCE_S = 30.0
 """Longest time without an acknowledgement; the file is kept then, for another time."""
 POLL_S = 0.5
+REFUSED_FIRST_S, REFUSED_LONGEST_S = 20.0, 600.0
+"""How long a file that was refused is left alone, each time twice as long: it is read whole for each try."""
 
 
 class Heir:
@@ -30,18 +32,29 @@ class Heir:
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
         self._thread: threading.Thread | None = None
+        self._refused: dict[Path, tuple[float, float]] = {}
+        """When such a file is tried again, and how long it was left alone for that."""
 
     def look(self) -> None:
         """Begin to hand over what there is, if there is something, without waiting for it."""
         if self._thread is not None and self._thread.is_alive():
             return
-        if paths := self._dialer.heritage():
+        if paths := self._due(self._dialer.heritage(), time.monotonic()):
             thread = threading.Thread(target=self._hand_over, args=(paths,), name="moesif-heir", daemon=True)
             try:
                 thread.start()
             except RuntimeError:
                 return  # No more threads now; the next look tries again.
             self._thread = thread
+
+    def _due(self, paths: list[Path], now: float) -> list[Path]:
+        self._refused = {path: self._refused[path] for path in paths if path in self._refused}
+        return [path for path in paths if path not in self._refused or now >= self._refused[path][0]]
+
+    def _refuse(self, path: Path) -> None:
+        _, before_s = self._refused.get(path, (0.0, REFUSED_FIRST_S / 2))
+        pause_s = min(before_s * 2, REFUSED_LONGEST_S)
+        self._refused[path] = time.monotonic() + pause_s, pause_s
 
     def _hand_over(self, paths: list[Path]) -> None:
         for path in paths:
@@ -51,6 +64,7 @@ class Heir:
                         self._hand_over_one(found)
             except LinkError as error:
                 # This one's affair: a setting that this shipper refuses, say.
+                self._refuse(path)
                 say("heritage refused", "what a worker left behind is not taken for now: %s", error)
             except OSError as error:
                 say("heritage", "what a worker left behind cannot be handed over for now: %s", error)

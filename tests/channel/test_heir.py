@@ -1,18 +1,20 @@
 """A standalone shipper does not see what dead workers left in their directory: a living one hands it over."""
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from lab.far_end import FarEnd, Speaker
 from lab.processes import eventually
 
-from moesifasgi.channel import carrier
+from moesifasgi.channel import carrier, heir
 from moesifasgi.channel.dial import PathDialer, StateDirectory
-from moesifasgi.channel.leftovers import LeftFile, leave_behind, left_in
+from moesifasgi.channel.leftovers import Found, LeftFile, found_at, leave_behind, left_in
 from moesifasgi.channel.unix import UnixChannel
 from moesifasgi.wire.application import Application
 from moesifasgi.wire.messages import Ack, Hello, Kind
@@ -163,6 +165,22 @@ def test_a_file_that_is_refused_does_not_hold_up_the_others(far_end: FarEnd, sta
         eventually(lambda: len(left_in(state)) == 1, WAIT_S, "the other one is handed over")
     assert stored(far_end) == [1, 2, 3, 4, 5]
     assert bytes(16).hex() in left_in(state)[0].name
+
+
+def test_a_file_that_is_refused_is_read_less_and_less_often(far_end: FarEnd, state: Path, monkeypatch):
+    monkeypatch.setattr(heir, "REFUSED_FIRST_S", 0.05)
+    read_at: list[float] = []
+
+    def read(path: Path) -> AbstractContextManager[Found | None]:
+        read_at.append(time.monotonic())
+        return found_at(path)
+
+    monkeypatch.setattr(heir, "found_at", read)
+    leave_behind(state, hello(bytes(16))._replace(oldest_version=8, newest_version=9), frames(3))
+    looking = heir.Heir(PathDialer(far_end.path, StateDirectory(str(state))))
+    eventually(lambda: looking.look() or len(read_at) == 4, WAIT_S, "it is tried again")
+    pauses_s = [later - sooner for sooner, later in pairwise(read_at)]
+    assert all(pause_s >= 0.05 * 2**turn for turn, pause_s in enumerate(pauses_s)), pauses_s
 
 
 def test_without_another_thread_the_worker_is_served_and_the_file_waits(

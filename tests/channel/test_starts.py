@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab.far_end import silent_listener
+from lab.far_end import FarEnd, silent_listener
 from lab.forks import is_free, living_child
 from lab.processes import eventually, kill_all, shippers_of
 
-from moesifasgi.channel import dial, spawn
+from moesifasgi.channel import carrier, dial, spawn
 from moesifasgi.channel.dial import AutoDialer, EmbeddedDialer, PathDialer, StateDirectory
 from moesifasgi.channel.launcher import Launcher, ShipperOptions
 from moesifasgi.channel.retries import SHORT_LIVES
@@ -164,3 +164,19 @@ def test_a_shipper_that_dies_as_soon_as_it_answers_is_replaced_at_once_only_the_
     assert [is_replaced_at_once() for _ in range(SHORT_LIVES + 1)] == [True] * SHORT_LIVES + [False]
     eventually(launcher.step, WAIT_S, "it is replaced all the same")
     launcher.abandon()
+
+
+def test_a_process_that_took_its_time_to_leave_is_reaped_while_the_worker_is_served(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(carrier, "HERITAGE_INTERVAL_S", 0.02)
+    if not (late := os.fork()):
+        os._exit(0)
+    spawn._orphans.add(late)
+    with FarEnd(short_dir / "s.sock") as far_end:
+        channel = UnixChannel(PathDialer(far_end.path), 100, 1 << 20)
+        channel.start()
+        eventually(lambda: late not in spawn._orphans, WAIT_S, "it is reaped")
+        channel.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(late, os.WNOHANG)
