@@ -6,7 +6,7 @@ SERVED_S = 5.0
 """A shipper that is gone sooner than that is short-lived: it may not be able to serve at all."""
 SHORT_LIVES = 3
 """So many of them in a row are replaced at once, since somebody may have killed them."""
-SHORT_LIVED_RETRY_S = 1.0
+SHORT_LIVED_RETRY_S = 0.5
 """The pause before each one after these; even a killed one is then replaced within two seconds."""
 
 
