@@ -23,7 +23,9 @@ PATIENCE_S = 30.0
 """Longest time without an acknowledgement; the file is kept then, for another time."""
 POLL_S = 0.5
 REFUSED_FIRST_S, REFUSED_LONGEST_S = 20.0, 600.0
-"""How long a file that was refused is left alone, each time twice as long: it is read whole for each try."""
+"""How long a file that was refused is left alone, each time twice as long."""
+HELLO_BYTES = 256 * 1024
+"""Most often it stands within these; what a shipper refuses for its HELLO is not read whole then."""
 
 
 class Heir:
@@ -59,7 +61,7 @@ class Heir:
     def _hand_over(self, paths: list[Path]) -> None:
         for path in paths:
             try:
-                with found_at(path) as found:
+                with found_at(path, HELLO_BYTES) as found:
                     if found is not None:
                         self._hand_over_one(found)
             except LinkError as error:
@@ -72,11 +74,15 @@ class Heir:
 
     def _hand_over_one(self, found: Found) -> None:
         will = _Will(found.content)
+        if will.hello is None:
+            will = _Will(found.whole())
         if will.hello is not None:
             connected = self._dialer.again()
             keep(connected.fileno())
             try:
-                _say(Link(connected, will.hello), will.frames)
+                link = Link(connected, will.hello)
+                will = _Will(found.whole())
+                _say(link, will.frames)
             finally:
                 let_go(connected.detach())
         if will.fault is None:

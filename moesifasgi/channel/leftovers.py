@@ -128,9 +128,14 @@ class LeftFile:
 class Found:
     """A file without an owner, held by who found it."""
 
-    def __init__(self, path: Path, content: bytes) -> None:
+    def __init__(self, path: Path, descriptor: int, content: bytes) -> None:
         self._path = path
+        self._descriptor = descriptor
         self.content = content
+
+    def whole(self) -> bytes:
+        """All of it, where only the beginning was asked for."""
+        return _read(self._descriptor, None)
 
     def taken(self) -> None:
         """All of it is in a spool."""
@@ -197,8 +202,8 @@ def _is_ours(found: os.stat_result) -> bool:
 
 
 @contextmanager
-def found_at(path: Path) -> Iterator[Found | None]:
-    """Hold this file and read it; None where its owner lives, or another one has found it.
+def found_at(path: Path, most_bytes: int | None = None) -> Iterator[Found | None]:
+    """Hold this file and read it, or its beginning; None where its owner lives, or another one has found it.
 
     What is no regular file of our own user is left alone: a pipe, say, that somebody put there.
     """
@@ -209,18 +214,21 @@ def found_at(path: Path) -> Iterator[Found | None]:
         return
     keep(descriptor)
     try:
-        content = _held_and_read(descriptor)
-        yield None if content is None else Found(path, content)
+        content = _held_and_read(descriptor, most_bytes)
+        yield None if content is None else Found(path, descriptor, content)
     finally:
         let_go(descriptor)
 
 
-def _held_and_read(descriptor: int) -> bytes | None:
+def _held_and_read(descriptor: int, most_bytes: int | None) -> bytes | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is_ours(os.fstat(descriptor)):
-            return None
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read()
+        return _read(descriptor, most_bytes) if _is_ours(os.fstat(descriptor)) else None
     except OSError:
         return None
+
+
+def _read(descriptor: int, most_bytes: int | None) -> bytes:
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(0)
+        return file.read(most_bytes)

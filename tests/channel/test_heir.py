@@ -171,16 +171,28 @@ def test_a_file_that_is_refused_is_read_less_and_less_often(far_end: FarEnd, sta
     monkeypatch.setattr(heir, "REFUSED_FIRST_S", 0.05)
     read_at: list[float] = []
 
-    def read(path: Path) -> AbstractContextManager[Found | None]:
+    def read(path: Path, most_bytes: int) -> AbstractContextManager[Found | None]:
         read_at.append(time.monotonic())
-        return found_at(path)
+        return found_at(path, most_bytes)
 
     monkeypatch.setattr(heir, "found_at", read)
+    monkeypatch.setattr(Found, "whole", lambda _: pytest.fail("what its HELLO says is enough"))
     leave_behind(state, hello(bytes(16))._replace(oldest_version=8, newest_version=9), frames(3))
     looking = heir.Heir(PathDialer(far_end.path, StateDirectory(str(state))))
     eventually(lambda: looking.look() or len(read_at) == 4, WAIT_S, "it is tried again")
     pauses_s = [later - sooner for sooner, later in pairwise(read_at)]
     assert all(pause_s >= 0.05 * 2**turn for turn, pause_s in enumerate(pauses_s)), pauses_s
+
+
+@pytest.mark.parametrize("part", [2, 1000], ids=["its HELLO is within", "nor is its HELLO"])
+def test_a_file_that_is_larger_than_what_is_read_for_its_hello_is_handed_over_whole(
+    part: int, far_end: FarEnd, state: Path, monkeypatch
+):
+    leave_behind(state, hello(), frames(900))
+    monkeypatch.setattr(heir, "HELLO_BYTES", left_in(state)[0].stat().st_size // part)
+    with worker(far_end, state):
+        eventually(lambda: not left_in(state), WAIT_S, "the file goes")
+    assert stored(far_end) == list(range(1, 901))
 
 
 def test_without_another_thread_the_worker_is_served_and_the_file_waits(
