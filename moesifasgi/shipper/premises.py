@@ -15,6 +15,7 @@ from moesifasgi.shipper.finding import Finding, Verdict
 from moesifasgi.shipper.monitor import refuse_address
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress
 from moesifasgi.shipper.occupants import Owner, Server
+from moesifasgi.shipper.reach import unreached
 from moesifasgi.shipper.spool import SpoolError, fsck, schema
 from moesifasgi.shipper.spool.database import FILE_NAME
 from moesifasgi.shipper.spool.link import translated
@@ -31,6 +32,7 @@ def premises(configuration: Configuration) -> Iterator[Finding]:
     server, owner = Server.at(socket), Owner.of(directory)
     yield from _looked("spool", _spool(directory, configuration.spool_min_free_bytes, owner, server))
     yield from _looked("socket", _socket(socket, owner, server))
+    yield from _looked("socket", _reach(configuration, serves=owner.serves(server)))
     if configuration.socket_mode & 0o007:
         text = f"socket_mode {configuration.socket_mode:04o} lets every user connect, allowed or not"
         yield Finding(Verdict.WARNING, "socket", text)
@@ -145,6 +147,12 @@ def _socket(path: Path, owner: Owner, server: Server) -> Iterator[Finding]:
         yield Finding(Verdict.FAILED, "socket", fault)
     else:
         yield Finding(Verdict.OK, "socket", f"no shipper runs at {path} yet")
+
+
+def _reach(configuration: Configuration, *, serves: bool) -> Iterator[Finding]:
+    is_managers = listener_of(Path(configuration.socket), CONNECTS_IN_S) == SERVICE_MANAGER
+    for text in unreached(configuration, serves=serves, is_managers=is_managers):
+        yield Finding(Verdict.WARNING, "socket", text)
 
 
 def _silent(path: Path, server: Server) -> Finding:
