@@ -10,16 +10,20 @@ import os
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from moesifasgi.quiet import say
 from moesifasgi.shipper.deadline import Deadlines
+from moesifasgi.shipper.health import Reason
 from moesifasgi.shipper.metrics import CONTENT_TYPE, Metrics
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress
-from moesifasgi.unix_socket import answers, file_of, listening, refuse_place
+from moesifasgi.shipper.socket_place import SocketPlace
+from moesifasgi.unix_socket import answers, refuse_place
 
 MAX_CALLERS = 8
 """Connections at once; one more is closed unanswered."""
@@ -27,6 +31,8 @@ CALLER_S = 2.5
 """From accepting a connection to its end."""
 POLL_S = 0.1
 """How soon the server sees that it is to end."""
+LOOK_EVERY_S = 1.0
+"""How often it sees to its name in the file system."""
 SOCKET_MODE = 0o660
 
 Ask = Callable[[], Mapping[str, Any] | None]
@@ -38,11 +44,10 @@ class Monitor:
 
     def __init__(self, address: MonitorAddress, metrics: Metrics) -> None:
         """Callers can connect from now on. MetricsUnavailable where nobody can listen there."""
-        self._path = address.path
+        self._place = None if address.path is None else _Place(address.path, None)
         with _unavailable(address):
-            listener = _listening(address)
-            self._file = None if self._path is None else file_of(self._path)
-        self._server = _Server(listener, metrics)
+            listener = _listening(address, self._place)
+        self._server = _Server(listener, metrics, self._place)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), name="moesif-monitor", daemon=True
         )
@@ -50,7 +55,12 @@ class Monitor:
     @property
     def port(self) -> int:
         """The port that the system chose where 0 was asked for; 0 of a Unix socket."""
-        return 0 if self._path else int(self._server.socket.getsockname()[1])
+        return 0 if self._place else int(self._server.socket.getsockname()[1])
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """Why monitors do not find it; empty if they do."""
+        return [] if self._place is None else self._place.reasons
 
     def start(self, ask: Ask) -> None:
         """Answer by what ``ask`` says."""
@@ -63,10 +73,32 @@ class Monitor:
             self._server.shutdown()
             self._thread.join(CALLER_S)
         self._server.server_close()
-        if self._path is not None and file_of(self._path) == self._file:
-            # Under this name a successor may listen by now.
-            self._path.unlink(missing_ok=True)
-        self._path = None
+        if self._place is not None:
+            try:
+                self._place.leave()
+            except OSError as error:
+                say("metrics socket", "cannot take the socket for metrics away: %s", error)
+        # What stands under this name from now on is a successor's.
+        self._place = None
+
+
+class _Place(SocketPlace):
+    """The name that monitors find it by."""
+
+    def _tell(self, fault: str) -> None:
+        self._fault = fault
+        say("metrics socket", "%s: monitors do not come here", fault)
+
+
+def answers_at(address: MonitorAddress) -> bool:
+    """Whether somebody listens there."""
+    if address.path is not None:
+        return answers(address.path, CALLER_S)
+    try:
+        socket.create_connection((address.host, address.port), CALLER_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def refuse_address(address: MonitorAddress) -> None:
@@ -89,10 +121,10 @@ def _unavailable(address: MonitorAddress) -> Iterator[None]:
         raise MetricsUnavailable(f"cannot listen for metrics on {address}: {why}") from error
 
 
-def _listening(address: MonitorAddress) -> socket.socket:
-    if address.path is not None:
+def _listening(address: MonitorAddress, place: SocketPlace | None) -> socket.socket:
+    if address.path is not None and place is not None:
         _refuse_taken(address.path)
-        return listening(address.path, SOCKET_MODE)
+        return place.listener(SOCKET_MODE, None)
     made = _bound(address)
     made.listen()
     return made
@@ -124,11 +156,13 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, listener: socket.socket, metrics: Metrics) -> None:
+    def __init__(self, listener: socket.socket, metrics: Metrics, place: SocketPlace | None) -> None:
         super().__init__(listener.getsockname(), _Handler)
         self.metrics = metrics
         self.ask: Ask = lambda: None
         self.socket = listener
+        self._name = place
+        self._look_at = 0.0
         self._places = threading.BoundedSemaphore(MAX_CALLERS)
         self._deadlines = Deadlines()
 
@@ -140,6 +174,24 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         return self._places.acquire(blocking=False)
+
+    def service_actions(self) -> None:
+        """Called between two callers, and as often as it polls."""
+        if self._name is None or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_EVERY_S
+        if (made := self._name.look(SOCKET_MODE, None)) is not None:
+            with made:
+                # Under the descriptor that is polled already.
+                os.dup2(made.fileno(), self.fileno(), inheritable=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # No thread began, which would have given it back.
+            self._places.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from moesifasgi.places import FORBIDDEN_MODE, refuse_strangers
 from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.finding import Finding, Verdict
-from moesifasgi.shipper.monitor import refuse_address
+from moesifasgi.shipper.monitor import answers_at, refuse_address
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress
 from moesifasgi.shipper.occupants import Owner, Server
 from moesifasgi.shipper.reach import unreached
@@ -169,6 +169,9 @@ def _silent(path: Path, server: Server) -> Finding:
 
 def _metrics(address: MonitorAddress, owner: Owner, server: Server) -> Finding:
     if owner.serves(server) and server.metrics == str(address):
+        if not answers_at(address):
+            text = f"shipper {server.pid} should listen on {address}, but nobody answers there"
+            return Finding(Verdict.WARNING, "metrics", text)
         return Finding(Verdict.OK, "metrics", f"shipper {server.pid} listens on {address}")
     try:
         refuse_address(address)
