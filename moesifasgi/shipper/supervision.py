@@ -16,7 +16,8 @@ from moesifasgi.shipper.watchdog import Look, Watchdog
 
 if TYPE_CHECKING:
     from moesifasgi.shipper.metrics import Metrics
-    from moesifasgi.shipper.monitor import Ask, Monitor
+    from moesifasgi.shipper.monitor import Monitor
+    from moesifasgi.shipper.monitor_page import Ask
 
 
 class Supervision:

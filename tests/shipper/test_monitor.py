@@ -26,8 +26,9 @@ from moesifasgi.inspector import Behaviour, Collector
 from moesifasgi.places import SOCKET_NAME
 from moesifasgi.shipper.cli import main
 from moesifasgi.shipper.metrics import Metrics
-from moesifasgi.shipper.monitor import CALLER_S, MAX_CALLERS, Monitor
+from moesifasgi.shipper.monitor import Monitor
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress, parse_address
+from moesifasgi.shipper.monitor_page import CALLER_S, MAX_CALLERS
 from moesifasgi.unix_socket import answers, listening
 from moesifasgi.wire.application import Application
 
@@ -235,7 +236,7 @@ def named(short_dir: Path) -> Iterator[tuple[Monitor, Path]]:
 def test_a_socket_that_was_deleted_is_made_again(named: tuple[Monitor, Path]):
     monitor, path = named
     path.unlink()
-    eventually(path.is_socket, 10.0, "it is there again")
+    eventually(lambda: answers(path, 10.0), 10.0, "it is there again")
     assert ask(path, "/healthz").status == 200
     assert not monitor.reasons
     monitor.close()
