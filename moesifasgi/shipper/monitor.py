@@ -85,15 +85,21 @@ def answers_at(address: MonitorAddress) -> bool:
     return True
 
 
-def refuse_address(address: MonitorAddress) -> None:
-    """MetricsUnavailable where a Monitor could not listen. Changes nothing."""
+def refuse_address(address: MonitorAddress, made: Path | None = None) -> None:
+    """MetricsUnavailable where a Monitor could not listen. Changes nothing.
+
+    ``made``: a directory that will be made before, if it can be.
+    """
     with _unavailable(address):
         if address.path is None:
             _bound(address).close()
             return
         _refuse_taken(address.path)
-        if not os.access(address.path.parent, os.W_OK | os.X_OK):
-            raise OSError(errno.EACCES, f"expected {address.path.parent} to be a directory to write to")
+        directory = address.path.parent
+        if directory == made and not directory.exists():
+            directory = directory.parent
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, f"expected {directory} to be a directory to write to")
 
 
 @contextlib.contextmanager

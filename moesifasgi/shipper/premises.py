@@ -40,7 +40,7 @@ def premises(configuration: Configuration) -> Iterator[Finding]:
         text = f"expected socket_group {configuration.socket_group} to be a group of this user"
         yield Finding(Verdict.FAILED, "socket", text)
     if configuration.metrics is not None:
-        yield _metrics(configuration.metrics, owner, server)
+        yield _metrics(configuration.metrics, socket.parent, owner, server)
 
 
 def _looked(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -158,6 +158,8 @@ def _reach(configuration: Configuration, *, serves: bool) -> Iterator[Finding]:
 def _silent(path: Path, server: Server) -> Finding:
     """There is a socket, but no shipper that answers."""
     if not answers(path, CONNECTS_IN_S):
+        if (fault := _unusable(path.parent)) is not None:
+            return Finding(Verdict.FAILED, "socket", fault)
         text = f"{server.fault}; the next shipper takes its place"
         return Finding(Verdict.OK if os.access(path, os.W_OK) else Verdict.WARNING, "socket", text)
     if listener_of(path, CONNECTS_IN_S) == SERVICE_MANAGER:
@@ -167,14 +169,15 @@ def _silent(path: Path, server: Server) -> Finding:
     return Finding(Verdict.FAILED, "socket", f"{server.fault}, but somebody listens there")
 
 
-def _metrics(address: MonitorAddress, owner: Owner, server: Server) -> Finding:
+def _metrics(address: MonitorAddress, made: Path, owner: Owner, server: Server) -> Finding:
+    """``made``: the socket's directory, which the shipper makes before it listens for monitors."""
     if owner.serves(server) and server.metrics == str(address):
         if not answers_at(address):
             text = f"shipper {server.pid} should listen on {address}, but nobody answers there"
             return Finding(Verdict.WARNING, "metrics", text)
         return Finding(Verdict.OK, "metrics", f"shipper {server.pid} listens on {address}")
     try:
-        refuse_address(address)
+        refuse_address(address, made)
     except MetricsUnavailable as error:
         return Finding(Verdict.FAILED, "metrics", str(error))
     return Finding(Verdict.OK, "metrics", f"nobody listens on {address} yet")
