@@ -148,6 +148,16 @@ def test_a_spool_of_a_newer_version_and_one_that_is_damaged_are_told(place: Path
     assert line.startswith(f"FAILED   spool: {file} is of version 2, made by a newer moesifasgi")
 
 
+def test_a_spool_at_rest_is_left_as_it_was(place: Path):
+    spool = place / "spool"
+    open_spool(spool, max_bytes=1 << 20, min_free_bytes=0, durability="normal").close()
+    before = sorted(place.rglob("*"))
+    code, lines = check(place)
+    assert code == 0
+    assert f"ok       spool: {spool} holds a spool" in lines
+    assert sorted(place.rglob("*")) == before
+
+
 def test_what_others_could_reach_is_worth_a_warning(place: Path):
     spool = place / "spool"
     open_spool(spool, max_bytes=1 << 20, min_free_bytes=0, durability="normal").close()
