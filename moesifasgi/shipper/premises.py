@@ -32,7 +32,7 @@ def premises(configuration: Configuration) -> Iterator[Finding]:
     server, owner = Server.at(socket), Owner.of(directory)
     yield from _looked("spool", _spool(directory, configuration.spool_min_free_bytes, owner, server))
     yield from _looked("socket", _socket(socket, owner, server))
-    yield from _looked("socket", _reach(configuration, serves=owner.serves(server)))
+    yield from _looked("socket", _reach(configuration, owner, server))
     if configuration.socket_mode & 0o007:
         text = f"socket_mode {configuration.socket_mode:04o} lets every user connect, allowed or not"
         yield Finding(Verdict.WARNING, "socket", text)
@@ -149,9 +149,11 @@ def _socket(path: Path, owner: Owner, server: Server) -> Iterator[Finding]:
         yield Finding(Verdict.OK, "socket", f"no shipper runs at {path} yet")
 
 
-def _reach(configuration: Configuration, *, serves: bool) -> Iterator[Finding]:
-    is_managers = listener_of(Path(configuration.socket), CONNECTS_IN_S) == SERVICE_MANAGER
-    for text in unreached(configuration, serves=serves, is_managers=is_managers):
+def _reach(configuration: Configuration, owner: Owner, server: Server) -> Iterator[Finding]:
+    listener = listener_of(Path(configuration.socket), CONNECTS_IN_S)
+    # In a container the shipper may be process 1 itself.
+    is_managers = listener == SERVICE_MANAGER != server.pid
+    for text in unreached(configuration, serves=owner.serves(server), is_managers=is_managers):
         yield Finding(Verdict.WARNING, "socket", text)
 
 

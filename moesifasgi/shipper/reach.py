@@ -62,7 +62,7 @@ def unreached(configuration: Configuration, *, serves: bool, is_managers: bool) 
         yield from _shut([*directories, Door.found(path, TO_CONNECT)], callers, "see the .socket unit")
         return
     hint = "expected a socket_mode and socket_group that let them in (systemd's unit has its own)"
-    told = list(_shut([*directories, _to_be(configuration, path)], callers, hint))
+    told = list(_shut([*directories, _to_be(configuration, directories[-1])], callers, hint))
     if serves and not told:
         hint = "as long as the configuration is not reloaded"
         told = list(_shut([Door.found(path, TO_CONNECT)], callers, hint))
@@ -87,10 +87,12 @@ def _directories(path: Path) -> list[Door]:
     return [Door.found(each, TO_PASS) for each in (*reversed(last.parents), last) if each.exists()]
 
 
-def _to_be(configuration: Configuration, path: Path) -> Door:
-    """The socket as the shipper will make it, or open it at a reload."""
-    gid = os.getegid() if configuration.socket_group is None else configuration.socket_group
-    return Door(path, configuration.socket_mode, os.geteuid(), gid, TO_CONNECT)
+def _to_be(configuration: Configuration, directory: Door) -> Door:
+    """The socket as the shipper will make it in there, or open it at a reload."""
+    gid = configuration.socket_group
+    if gid is None:
+        gid = directory.gid if directory.mode & stat.S_ISGID else os.getegid()
+    return Door(Path(configuration.socket), configuration.socket_mode, os.geteuid(), gid, TO_CONNECT)
 
 
 def _shut(doors: Sequence[Door], callers: Sequence[Caller], hint: str) -> Iterator[str]:

@@ -64,6 +64,10 @@ def test_who_is_allowed_and_would_not_reach_the_socket_is_told(place: Path, coll
         (line,) = warnings(place, collector, *allowed, "--socket-mode=0660", f"--socket-group={GROUP}")
         assert f"keeps out user id {nobody.UID}, though" in line
     (place / "run").mkdir()
+    if os.geteuid() == 0:
+        os.chown(place / "run", -1, GROUP)
+        (place / "run").chmod(0o2755)
+        assert not warnings(place, collector, f"--allowed-groups={GROUP}", "--socket-mode=0660")
     (place / "run").chmod(0o700)
     (line,) = warnings(place, collector, *allowed, "--socket-mode=0666")[:1]
     assert line.startswith(f"{place / 'run'} (mode 0700, ")
