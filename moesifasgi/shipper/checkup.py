@@ -17,6 +17,8 @@ from moesifasgi.wire.application import Application
 HEALTH_PATH = "/health/probe"
 TIMEOUTS = Timeouts(connect_s=5.0, read_s=5.0, total_s=10.0)
 MAX_AT_ONCE = 8
+Way = tuple[str, str | None, str | None]
+"""To a collector: its address, the proxy, and the CA bundle."""
 
 
 def checkup(loaded: Loaded) -> Iterator[Finding]:
@@ -31,16 +33,36 @@ def checkup(loaded: Loaded) -> Iterator[Finding]:
 
 def _collectors(configuration: Configuration) -> Iterator[Finding]:
     """One line for each way that events may take, the applications' own and that of all others."""
-    overrides = Terms.of(configuration).overrides
-    ids = [section.application_id or "" for section in configuration.applications]
-    if configuration.unknown_applications is Unknown.ACCEPT:
-        ids.append("")
-    applications = [overrides.applied(Application(each)) for each in ids]
-    ways = {(each.base_uri, each.http_proxy, each.ca_bundle): each for each in applications}
+    ways, unasked = _ways(configuration)
     with ThreadPoolExecutor(MAX_AT_ONCE) as pool:
-        yield from pool.map(_collector, ways.values())
+        for way, found in zip(ways, pool.map(_collector, ways.values()), strict=True):
+            yield _of_no_section(found) if way == unasked else found
     bundles = dict.fromkeys(each.ca_bundle for each in ways.values() if not _is_encrypted(each))
     yield from (_unused(bundle) for bundle in bundles if bundle is not None)
+
+
+def _ways(configuration: Configuration) -> tuple[dict[Way, Application], Way | None]:
+    """All of them, and which one nobody has configured, if there is such."""
+    overrides = Terms.of(configuration).overrides
+    ids = [section.application_id or "" for section in configuration.applications]
+    ways = {_way(each): each for each in map(overrides.applied, map(Application, ids))}
+    if configuration.unknown_applications is Unknown.REFUSE:
+        return ways, None
+    others = overrides.applied(Application(""))
+    is_unasked = bool(ways) and configuration.base_uri is None and _way(others) not in ways
+    return {**ways, _way(others): others}, _way(others) if is_unasked else None
+
+
+def _way(application: Application) -> Way:
+    return application.base_uri, application.http_proxy, application.ca_bundle
+
+
+def _of_no_section(found: Finding) -> Finding:
+    """A way that nobody has configured: whether an application takes it at all, only its workers know."""
+    if found.verdict is not Verdict.FAILED:
+        return found
+    text = f"{found.text}; no [[application]] goes there, only others whose workers do not say where"
+    return Finding(Verdict.WARNING, found.subject, text)
 
 
 def _is_encrypted(application: Application) -> bool:

@@ -136,6 +136,7 @@ class Daemon:
         ]
         found = document(self._spool, delivery, policies, uptime_s)
         found["metrics"] = None if self._options.metrics is None else str(self._options.metrics)
+        found["notes"] += self._supervision.notes
         if self._reloads is not None:
             found["notes"] += self._reloads.notes
             found["configuration"] = self._reloads.status()

@@ -37,6 +37,8 @@ CONNECT_S = 5.0
 MAX_BUNDLE_BYTES = 4 << 20
 """Of a CA bundle; that of all public authorities has 0.3 MB."""
 _CERTIFICATE = re.compile("-----BEGIN (X509 )?CERTIFICATE-----")
+_TRUSTED = "-----BEGIN TRUSTED CERTIFICATE-----"
+"""OpenSSL's own form, which it takes from files only."""
 SEND_BYTES = 128 * 1024
 """What is given to the socket at once: each piece has the time that connecting has, not the whole body."""
 
@@ -254,7 +256,8 @@ def authorities(bundle: Path) -> str:
     # Comments may hold names in any encoding.
     text = content.decode("ascii", "ignore")
     if _CERTIFICATE.search(text) is None:
-        raise NoAuthorities(f"CA bundle {bundle}: expected certificates (PEM), found none")
+        found = "TRUSTED CERTIFICATE (openssl x509 makes it plain)" if _TRUSTED in text else "none"
+        raise NoAuthorities(f"CA bundle {bundle}: expected certificates (PEM), found {found}")
     return text
 
 

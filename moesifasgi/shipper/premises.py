@@ -12,9 +12,10 @@ from pathlib import Path
 from moesifasgi.places import FORBIDDEN_MODE, refuse_strangers
 from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.finding import Finding, Verdict
-from moesifasgi.shipper.monitor import refuse_address
+from moesifasgi.shipper.monitor import answers_at, refuse_address
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress
 from moesifasgi.shipper.occupants import Owner, Server
+from moesifasgi.shipper.reach import unreached
 from moesifasgi.shipper.spool import SpoolError, fsck, schema
 from moesifasgi.shipper.spool.database import FILE_NAME
 from moesifasgi.shipper.spool.link import translated
@@ -31,6 +32,7 @@ def premises(configuration: Configuration) -> Iterator[Finding]:
     server, owner = Server.at(socket), Owner.of(directory)
     yield from _looked("spool", _spool(directory, configuration.spool_min_free_bytes, owner, server))
     yield from _looked("socket", _socket(socket, owner, server))
+    yield from _looked("socket", _reach(configuration, owner, server))
     if configuration.socket_mode & 0o007:
         text = f"socket_mode {configuration.socket_mode:04o} lets every user connect, allowed or not"
         yield Finding(Verdict.WARNING, "socket", text)
@@ -38,7 +40,7 @@ def premises(configuration: Configuration) -> Iterator[Finding]:
         text = f"expected socket_group {configuration.socket_group} to be a group of this user"
         yield Finding(Verdict.FAILED, "socket", text)
     if configuration.metrics is not None:
-        yield _metrics(configuration.metrics, owner, server)
+        yield _metrics(configuration.metrics, socket.parent, owner, server)
 
 
 def _looked(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -147,9 +149,19 @@ def _socket(path: Path, owner: Owner, server: Server) -> Iterator[Finding]:
         yield Finding(Verdict.OK, "socket", f"no shipper runs at {path} yet")
 
 
+def _reach(configuration: Configuration, owner: Owner, server: Server) -> Iterator[Finding]:
+    listener = listener_of(Path(configuration.socket), CONNECTS_IN_S)
+    # In a container the shipper may be process 1 itself.
+    is_managers = listener == SERVICE_MANAGER != server.pid
+    for text in unreached(configuration, serves=owner.serves(server), is_managers=is_managers):
+        yield Finding(Verdict.WARNING, "socket", text)
+
+
 def _silent(path: Path, server: Server) -> Finding:
     """There is a socket, but no shipper that answers."""
     if not answers(path, CONNECTS_IN_S):
+        if (fault := _unusable(path.parent)) is not None:
+            return Finding(Verdict.FAILED, "socket", fault)
         text = f"{server.fault}; the next shipper takes its place"
         return Finding(Verdict.OK if os.access(path, os.W_OK) else Verdict.WARNING, "socket", text)
     if listener_of(path, CONNECTS_IN_S) == SERVICE_MANAGER:
@@ -159,11 +171,15 @@ def _silent(path: Path, server: Server) -> Finding:
     return Finding(Verdict.FAILED, "socket", f"{server.fault}, but somebody listens there")
 
 
-def _metrics(address: MonitorAddress, owner: Owner, server: Server) -> Finding:
+def _metrics(address: MonitorAddress, made: Path, owner: Owner, server: Server) -> Finding:
+    """``made``: the socket's directory, which the shipper makes before it listens for monitors."""
     if owner.serves(server) and server.metrics == str(address):
+        if not answers_at(address):
+            text = f"shipper {server.pid} should listen on {address}, but nobody answers there"
+            return Finding(Verdict.WARNING, "metrics", text)
         return Finding(Verdict.OK, "metrics", f"shipper {server.pid} listens on {address}")
     try:
-        refuse_address(address)
+        refuse_address(address, made)
     except MetricsUnavailable as error:
         return Finding(Verdict.FAILED, "metrics", str(error))
     return Finding(Verdict.OK, "metrics", f"nobody listens on {address} yet")

@@ -16,7 +16,8 @@ from moesifasgi.shipper.watchdog import Look, Watchdog
 
 if TYPE_CHECKING:
     from moesifasgi.shipper.metrics import Metrics
-    from moesifasgi.shipper.monitor import Ask, Monitor
+    from moesifasgi.shipper.monitor import Monitor
+    from moesifasgi.shipper.monitor_page import Ask
 
 
 class Supervision:
@@ -50,6 +51,11 @@ class Supervision:
     def reasons(self) -> list[Reason]:
         """Why this shipper will be started afresh; empty if it will not."""
         return self._watchdog.reasons if self._watchdog is not None else []
+
+    @property
+    def notes(self) -> list[str]:
+        """What monitors cannot see, though events arrive."""
+        return [] if self._monitor is None else [str(reason) for reason in self._monitor.reasons]
 
     def start(self, loops: Mapping[str, Look], ask: "Ask") -> None:
         """Begin to look at the loops, and to answer monitors by what ``ask`` says."""

@@ -31,5 +31,9 @@ def _connected(address: Path | tuple[str, int]) -> socket.socket:
         return socket.create_connection(address, ANSWER_S)
     made = socket.socket(socket.AF_UNIX)
     made.settimeout(ANSWER_S)
-    made.connect(str(address))
+    try:
+        made.connect(str(address))
+    except OSError:
+        made.close()
+        raise
     return made

@@ -82,6 +82,18 @@ def test_a_file_without_certificates_or_without_end_is_refused(stage: Stage) -> 
         assert f"found more than {MAX_BUNDLE_BYTES} bytes" in str(refusal(http, stage.url))
 
 
+def test_a_certificate_in_openssls_own_form_is_named(stage: Stage) -> None:
+    trusted = stage.pem.replace(b" CERTIFICATE--", b" TRUSTED CERTIFICATE--")
+    stage.bundle.write_bytes(trusted)
+    with closing(stage.client()) as http:
+        assert str(refusal(http, stage.url)) == (
+            f"CA bundle {stage.bundle}: expected certificates (PEM), found TRUSTED CERTIFICATE"
+            " (openssl x509 makes it plain)"
+        )
+        stage.bundle.write_bytes(trusted + stage.pem)
+        assert http.get(stage.url, {}).status == 200
+
+
 def test_another_authority_is_not_trusted_and_a_replaced_file_counts_from_the_next_connection_on(
     stage: Stage,
 ) -> None:

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from lab.nobody import PREFIX, missing_right
+from lab.nobody import PREFIX, UID, missing_right
+from lab.processes import eventually
 from lab.requirement import require
-from lab.shipper_process import standalone
+from lab.shipper_process import standalone, started
 
 from moesifasgi.inspector import Behaviour, Collector
 from moesifasgi.shipper.checkup import HEALTH_PATH
 from moesifasgi.shipper.cli import main
 from moesifasgi.shipper.configuration.example import example
 from moesifasgi.shipper.spool.sqlite import open_spool
-from moesifasgi.unix_socket import listening
+from moesifasgi.unix_socket import answers, listening
 
 ID = "an-id-that-nobody-may-see"
 
@@ -89,6 +90,24 @@ def test_a_collector_that_is_down_or_does_not_answer_is_a_failure(place: Path, c
     assert "FAILED   collector: http://127.0.0.1:9: the connection failed" in lines
 
 
+def test_a_way_that_no_section_asks_for_may_be_out_of_reach(place: Path, collector: Collector, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    file = place / "shipper.toml"
+    file.write_text(file.read_text().replace(f'base_uri = "{collector.url}/elsewhere"', ""))
+    code, lines = check(place)
+    assert code == 0
+    assert lines[-2:] == [
+        f"ok       collector: {collector.url}: its health probe answers 200",
+        "warning  collector: https://api.moesif.net: the proxy failed;"
+        " no [[application]] goes there, only others whose workers do not say where",
+    ]
+    assert check(place, "--unknown-applications=refuse")[1] == lines[:-1]
+    file.write_text(file.read_text() + '\n[[application]]\nid = "another"\n')
+    assert check(place)[0] == 1
+    file.write_text(file.read_text().partition("[[application]]")[0])
+    assert check(place)[0] == 1
+
+
 def test_a_password_in_an_address_is_not_shown(place: Path, collector: Collector):
     address = collector.url.replace("http://", "http://user:pass-word@")
     code, lines = check(place, f"--base-uri={address}/elsewhere")
@@ -129,6 +148,16 @@ def test_a_spool_of_a_newer_version_and_one_that_is_damaged_are_told(place: Path
     assert line.startswith(f"FAILED   spool: {file} is of version 2, made by a newer moesifasgi")
 
 
+def test_a_spool_at_rest_is_left_as_it_was(place: Path):
+    spool = place / "spool"
+    open_spool(spool, max_bytes=1 << 20, min_free_bytes=0, durability="normal").close()
+    before = sorted(place.rglob("*"))
+    code, lines = check(place)
+    assert code == 0
+    assert f"ok       spool: {spool} holds a spool" in lines
+    assert sorted(place.rglob("*")) == before
+
+
 def test_what_others_could_reach_is_worth_a_warning(place: Path):
     spool = place / "spool"
     open_spool(spool, max_bytes=1 << 20, min_free_bytes=0, durability="normal").close()
@@ -161,6 +190,42 @@ def test_what_stands_in_the_sockets_place_is_told(place: Path):
     code, lines = check(place)
     assert code == 0
     assert [line for line in lines if "Connection refused; the next shipper takes its place" in line]
+
+
+def test_a_dead_socket_in_a_directory_that_one_may_not_write_to_is_told(place: Path, collector: Collector):
+    require(missing_right())
+    (place / "run").mkdir()
+    (place / "nobodys").mkdir()
+    path = place / "run" / "s.sock"
+    listening(path, 0o666).close()
+    place.chmod(0o755)
+    for mine in (path, place / "nobodys", place / "shipper.toml"):
+        os.chown(mine, UID, UID)
+    command = [*PREFIX, sys.executable, "-m", "moesifasgi.shipper"]
+    options = [f"--config={place / 'shipper.toml'}", f"--spool-dir={place / 'nobodys'}"]
+    checked, ran = (
+        subprocess.run([*command, name, *options], capture_output=True, text=True, cwd="/", timeout=30)
+        for name in ("check", "run")
+    )
+    told = f"FAILED   socket: {place / 'run'}: expected a directory that user id {UID} may write to"
+    assert told in checked.stdout.splitlines()
+    assert (checked.returncode, ran.returncode) == (1, 1)
+    assert f"cannot listen on {path}: Permission denied" in ran.stderr + ran.stdout
+
+
+def test_monitors_may_have_their_socket_in_a_directory_that_is_yet_to_be_made(
+    place: Path, collector: Collector
+):
+    path = place / "run" / "m.sock"
+    code, lines = check(place, f"--metrics=unix:{path}")
+    assert code == 0
+    assert f"ok       metrics: nobody listens on unix:{path} yet" in lines
+    code, lines = check(place, f"--metrics=unix:{place / 'other' / 'm.sock'}")
+    assert code == 1
+    assert lines[3].startswith("FAILED   metrics: cannot listen for metrics on")
+    options = (f"--spool-dir={place / 'spool'}", f"--socket={place / 'run' / 's.sock'}")
+    with started(place, "run", *options, f"--metrics=unix:{path}", answers=False):
+        eventually(lambda: answers(path, 10.0), 20.0, "it listens where check said that it could")
 
 
 def test_a_user_who_may_not_write_there_is_told_so(place: Path, collector: Collector):

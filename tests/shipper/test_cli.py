@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from lab import nobody
 from lab.processes import eventually
+from lab.requirement import require
 from lab.shipper_process import channel_to, standalone
 from lab.tenants import tenants
 
@@ -28,6 +29,7 @@ from moesifasgi.shipper.spool.memory import MemorySpool
 from moesifasgi.shipper.status import document, policies_of
 from moesifasgi.shipper.status_words import MAX_FAULT_LINES, in_words
 from moesifasgi.shipper.uploader import Traffic
+from moesifasgi.unix_socket import listening
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +47,19 @@ def test_without_a_shipper_the_exit_code_and_one_line_say_so(command: str, tmp_p
     assert result.exit_code == NO_SHIPPER
     assert result.output.startswith("no shipper: ")
     assert result.output.count("\n") == 1
+
+
+def test_a_socket_that_one_may_not_read_is_told_by_what_connecting_says(short_dir: Path):
+    require(nobody.missing_right())
+    short_dir.chmod(0o755)
+    path = short_dir / "s.sock"
+    with closing(listening(path, 0o600)):
+        command = [*nobody.PREFIX, sys.executable, "-m", "moesifasgi.shipper", "status", f"--socket={path}"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=30)
+    assert (done.returncode, done.stderr) == (
+        NO_SHIPPER,
+        f"no shipper: {path}: [Errno 13] Permission denied\n",
+    )
 
 
 @pytest.mark.parametrize("command", ["status", "flush"])

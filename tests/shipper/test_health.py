@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moesifasgi.shipper.health import Advice, Figures, Reason, duration, notes, reasons
-from moesifasgi.shipper.monitor import health_page
+from moesifasgi.shipper.monitor_page import health_page
 from moesifasgi.shipper.supervision import summary
 
 WELL = Figures(events=3, bytes=10, max_bytes=1000, dead_letters=0, oldest_age_s=2.0, last_success_age_s=1.0)

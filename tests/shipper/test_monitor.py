@@ -1,9 +1,11 @@
 """The page for monitors: what it tells, to whom, and what a caller can cost."""
 
+import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +18,7 @@ from click.testing import CliRunner
 from lab.corpus import orders
 from lab.monitor_client import ask
 from lab.processes import eventually
-from lab.shipper_process import channel_to, feed, started
+from lab.shipper_process import channel_to, feed, standalone, started
 from lab.tools import needed
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,9 +26,10 @@ from moesifasgi.inspector import Behaviour, Collector
 from moesifasgi.places import SOCKET_NAME
 from moesifasgi.shipper.cli import main
 from moesifasgi.shipper.metrics import Metrics
-from moesifasgi.shipper.monitor import CALLER_S, MAX_CALLERS, Monitor
+from moesifasgi.shipper.monitor import Monitor
 from moesifasgi.shipper.monitor_address import MetricsUnavailable, MonitorAddress, parse_address
-from moesifasgi.unix_socket import listening
+from moesifasgi.shipper.monitor_page import CALLER_S, MAX_CALLERS
+from moesifasgi.unix_socket import answers, listening
 from moesifasgi.wire.application import Application
 
 APPLICATION = "application-whose-metrics-are-looked-at-by-tests-WXYZ"
@@ -217,3 +220,81 @@ def test_a_socket_at_which_somebody_else_listens_is_left_alone(short_dir: Path):
     with closing(listening(path, 0o600)):
         first.close()
         assert path.is_socket()
+
+
+@pytest.fixture
+def named(short_dir: Path) -> Iterator[tuple[Monitor, Path]]:
+    """A monitor at a Unix socket, in a directory of its own."""
+    path = short_dir / "run" / "m.sock"
+    path.parent.mkdir()
+    made = Monitor(MonitorAddress(path=path), Metrics())
+    made.start(lambda: DOCUMENT)
+    yield made, path
+    made.close()
+
+
+def test_a_socket_that_was_deleted_is_made_again(named: tuple[Monitor, Path]):
+    monitor, path = named
+    path.unlink()
+    eventually(lambda: answers(path, 10.0), 10.0, "it is there again")
+    assert ask(path, "/healthz").status == 200
+    assert not monitor.reasons
+    monitor.close()
+    assert not path.exists()
+
+
+def test_a_socket_that_somebody_replaced_is_theirs_and_told(named: tuple[Monitor, Path]):
+    monitor, path = named
+    path.unlink()
+    with closing(listening(path, 0o600)):
+        eventually(lambda: monitor.reasons, 10.0, "it is told")
+        assert monitor.reasons[0].what == f"{path} is another socket, of user id {os.geteuid()}"
+    eventually(lambda: not monitor.reasons, 10.0, "what they left is replaced")
+    assert ask(path, "/healthz").status == 200
+
+
+def test_a_directory_that_is_gone_is_a_note_of_status_while_events_arrive(
+    short_dir: Path, collector: Collector
+):
+    path = short_dir / "run" / "m.sock"
+    path.parent.mkdir()
+    with standalone(short_dir, f"--metrics=unix:{path}") as shipper:
+        path.unlink()
+        path.parent.rmdir()
+        eventually(lambda: shipper.status()["notes"], 10.0, "it is told")
+        assert shipper.status()["notes"][0].startswith(f"the socket {path} is gone, and cannot be made again")
+        assert shipper.status()["healthy"]
+        given = [f"--spool-dir={short_dir}", f"--socket={shipper.socket}", f"--base-uri={collector.url}"]
+        result = CliRunner().invoke(main, ["check", *given, f"--metrics=unix:{path}"])
+        told = f"shipper {shipper.popen.pid} should listen on unix:{path}, but nobody answers there"
+        assert f"warning  metrics: {told}" in result.output.splitlines()
+
+
+def test_a_socket_that_cannot_be_taken_away_does_not_keep_it_from_ending(
+    named: tuple[Monitor, Path], monkeypatch
+):
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    monitor, path = named
+    monitor.close()
+    monkeypatch.undo()
+    assert path.is_socket()
+    assert not answers(path, 10.0)
+
+
+def test_callers_for_whom_no_thread_can_start_take_no_place(address: tuple[str, int], monkeypatch):
+    tried = []
+
+    def refused(thread: threading.Thread) -> None:
+        tried.append(thread)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    for _ in range(MAX_CALLERS + 1):
+        with socket.create_connection(address, 10.0) as caller:
+            assert caller.recv(1) == b""
+    monkeypatch.undo()
+    assert len(tried) == MAX_CALLERS + 1
+    assert ask(address, "/healthz").status == 200

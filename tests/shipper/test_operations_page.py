@@ -13,6 +13,8 @@ from moesifasgi.shipper.configuration.key import keys_of
 from moesifasgi.shipper.configuration.load import load
 from moesifasgi.shipper.configuration.values import Configuration
 from moesifasgi.shipper.liveness import STANDSTILL_S
+from moesifasgi.shipper.outcome import Unauthorized
+from moesifasgi.shipper.retry import classify
 from moesifasgi.shipper.watchdog import EXIT_STANDSTILL
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +48,13 @@ def test_every_metric_is_documented_and_no_other():
 def test_the_numbers_of_the_page_are_those_of_the_code():
     assert f"for {STANDSTILL_S:.0f}\nseconds (`standstill_timeout`)" in OPERATIONS
     assert f"exit status {EXIT_STANDSTILL}" in OPERATIONS
+
+
+def test_the_answers_that_park_an_application_are_those_of_the_code():
+    parking = [str(code) for code in range(400, 500) if isinstance(classify(code, {}, 0.0), Unauthorized)]
+    assert f"`events of …: parked: {parking[0]} …` ({', '.join(parking[1:])})" in OPERATIONS
+    page = " ".join((ROOT / "docs/shipper.md").read_text("utf-8").split())
+    assert f"refuses ({', '.join(parking)})" in page
 
 
 @pytest.mark.parametrize("page", ["operations.md", "migration.md"])

@@ -9,7 +9,8 @@ from moesifasgi.errors import SettingsError
 from moesifasgi.places import embedded_socket
 from moesifasgi.shipper.configuration.values import DEFAULT_SOCKET
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)
+"""Whoever opens it says why that fails; a socket need not be readable."""
 socket_option = click.option(
     "--socket",
     "socket_path",

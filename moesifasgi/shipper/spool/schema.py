@@ -104,7 +104,8 @@ def check_version(path: Path) -> None:
     # A checkpoint that was interrupted leaves a part of a page too, but then the log has all of it.
     if size % PAGE_BYTES and not (log.exists() and log.stat().st_size):
         raise SpoolDamaged(f"{path} is cut")
-    connection = connect_to_read(path)
+    # Where there is no log nobody uses it, and it need not be shared: that would leave files behind.
+    connection = _raw_connection(_uri(path, "mode=ro" if log.exists() else "mode=ro&immutable=1"))
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (mark,) = connection.execute("PRAGMA application_id").fetchone()
@@ -141,7 +142,11 @@ def add_tables(connection: sqlite3.Connection) -> None:
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
     """A connection that changes neither the file nor its log."""
-    return _raw_connection(f"{path.absolute().as_uri()}?mode=ro")
+    return _raw_connection(_uri(path, "mode=ro"))
+
+
+def _uri(path: Path, query: str) -> str:
+    return f"{path.absolute().as_uri()}?{query}"
 
 
 def _raw_connection(path: Path | str) -> sqlite3.Connection:
