@@ -47,6 +47,8 @@ STATS_INTERVAL_S = 1.0
 BACKOFF_FIRST_S = 0.05
 BACKOFF_LONGEST_S = 1.0
 """A shipper that comes back is found within this time."""
+FRUITLESS_S = 0.1
+"""Longest wait after a connection that came to nothing: one who closes over a frame of ours, say."""
 HERITAGE_INTERVAL_S = 10.0
 """How often a worker looks for what dead ones left behind, and reaps what took its time to leave."""
 STALL_S = 0.1
@@ -221,35 +223,34 @@ class Carrier:
             with self._lock:
                 self._keeper.begin()
             try:
-                served = self._connect_and_serve()
+                longest_s = self._connect_and_serve()
             except Exception as error:  # noqa: BLE001  (a fault of ours must not end the thread)
                 say("channel fault", "fault in the channel: %r; connecting again", error)
-                served = False
-            if served:
+                longest_s = BACKOFF_LONGEST_S
+            if not longest_s:
                 backoff_s = BACKOFF_FIRST_S
                 continue
-            self._thread.lookout().sleep(backoff_s * (0.5 + random.random() / 2))
-            backoff_s = min(backoff_s * 2, BACKOFF_LONGEST_S)
+            self._thread.lookout().sleep(min(backoff_s, longest_s) * (0.5 + random.random() / 2))
+            backoff_s = min(backoff_s * 2, longest_s)
         self._dialer.leave_off()
         with self._lock:
             self._thread.ended()
 
-    def _connect_and_serve(self) -> bool:
-        """One connection from its beginning to its end; False if there was none, or one that came to nothing.
-
-        Who takes nothing and closes at once, over a frame of ours say, would do so a hundred times a second.
-        """
+    def _connect_and_serve(self) -> float:
+        """One connection from its beginning to its end; returns the longest wait before the next one."""
+        base = self.session.ring.base
         link = self._connect()
         if link is None:
-            return False
-        began, base = time.monotonic(), self.session.ring.base
+            return BACKOFF_LONGEST_S
+        began = time.monotonic()
         try:
             self._serve(link)
         except OSError as error:
             say("lost the shipper", "lost the connection to the shipper (%s); connecting again", error)
         finally:
             self._disconnect(link)
-        return self.session.ring.base > base or time.monotonic() - began >= BACKOFF_LONGEST_S
+        worked = self.session.ring.base > base or time.monotonic() - began >= BACKOFF_LONGEST_S
+        return 0.0 if worked else FRUITLESS_S
 
     def _connect(self) -> Link | None:
         try:
