@@ -90,6 +90,12 @@ def refuse_place(path: Path) -> None:
         raise FileExistsError(errno.EEXIST, f"{path} exists and is not a socket")
 
 
+def refuse_group(group: int | None) -> None:
+    """OSError where ``open_to`` could not give a socket of ours to this group."""
+    if group is not None and os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
+        raise PermissionError(errno.EPERM, f"group {group}: {os.strerror(errno.EPERM)}")
+
+
 def open_to(path: Path, mode: int, group: int | None) -> None:
     """Give the socket at ``path`` this mode, and this group (None: as it is)."""
     if group is not None:

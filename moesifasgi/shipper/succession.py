@@ -1,0 +1,53 @@
+"""Whether this shipper could go on in another's place: judged before that one is asked to leave.
+
+What turned out only afterwards would leave workers without any shipper.
+"""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from moesifasgi.shipper.monitor import refuse_address
+from moesifasgi.shipper.options import Options
+from moesifasgi.shipper.premises import CONNECTS_IN_S, SERVICE_MANAGER
+from moesifasgi.shipper.spool import schema
+from moesifasgi.shipper.spool.database import FILE_NAME
+from moesifasgi.shipper.spool.link import translated
+from moesifasgi.shipper.systemd import is_activated
+from moesifasgi.shipper.tool import ask_status
+from moesifasgi.unix_socket import listener_of, refuse_group, refuse_place
+
+
+def refuse_succession(options: Options) -> None:
+    """OSError, SpoolError or NoShipper where it could not. Changes nothing."""
+    if not is_activated(os.environ, os.getpid()):
+        _refuse_socket(options)
+    server = ask_status(options.socket)
+    if server["pid"] != SERVICE_MANAGER and _is_service_managers(options.socket):
+        raise OSError(
+            errno.EADDRINUSE, f"process 1 listens on {options.socket}, for a service: systemctl restart it"
+        )
+    if options.metrics is not None and str(options.metrics) != server.get("metrics"):
+        refuse_address(options.metrics)
+    _refuse_newer(options.directory / FILE_NAME)
+
+
+def _refuse_socket(options: Options) -> None:
+    refuse_place(options.socket)
+    if not os.access(options.socket.parent, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, f"expected {options.socket.parent} to be a directory to write to")
+    refuse_group(options.terms.socket_gid)
+
+
+def _is_service_managers(path: Path) -> bool:
+    """Who comes without that socket cannot have its place."""
+    if is_activated(os.environ, os.getpid()):
+        return False
+    return listener_of(path, CONNECTS_IN_S) == SERVICE_MANAGER
+
+
+def _refuse_newer(file: Path) -> None:
+    # One that is damaged is salvaged.
+    with suppress(schema.SpoolDamaged), translated(at_start=True):
+        schema.check_version(file)
