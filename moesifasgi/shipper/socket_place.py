@@ -59,7 +59,11 @@ class SocketPlace:
     def leave(self) -> None:
         """Under this name another shipper may listen by now; else it goes."""
         if self._inherited is None and self._is_ours():
-            self._path.unlink(missing_ok=True)
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError as error:
+                # The rest of leaving counts for more: what is not stored yet would be lost.
+                say("socket stays", "the socket %s cannot be deleted: %s", self._path, error.strerror)
 
     def _is_ours(self) -> bool:
         return self._file is not None and file_of(self._path) == self._file

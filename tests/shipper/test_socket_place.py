@@ -6,7 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from lab import nobody
+from lab.requirement import require
+from lab.shipper_process import started
 
+from moesifasgi.places import SOCKET_NAME
 from moesifasgi.shipper.socket_place import SocketPlace
 from moesifasgi.unix_socket import answers, connected, listening
 
@@ -96,3 +100,17 @@ def test_a_service_manager_may_listen_elsewhere(path: Path, short_dir: Path) -> 
         place.listener(MODE, None)
         assert place.look(MODE, None) is None
         assert not place.reasons
+
+
+def test_a_socket_that_cannot_be_deleted_costs_nothing_of_the_leaving(short_dir: Path):
+    """Its directory is closed by then: to us too, unless we are root."""
+    require(nobody.missing_right())
+    os.chown(short_dir, nobody.UID, nobody.UID)
+    (short_dir / "spool").mkdir()
+    os.chown(short_dir / "spool", nobody.UID, nobody.UID)
+    options = [f"--spool-dir={short_dir / 'spool'}", f"--socket={short_dir / SOCKET_NAME}"]
+    with started(short_dir, "run", *options, prefix=nobody.PREFIX) as shipper:
+        short_dir.chmod(0o500)
+        shipper.terminate()
+        assert f"the socket {shipper.socket} cannot be deleted: Permission denied" in shipper.log()
+        assert f"shipper {shipper.popen.pid} leaves" in shipper.log()
