@@ -73,13 +73,18 @@ def is_deserted(path: Path) -> bool:
 
 def listener_of(path: Path, timeout_s: float) -> int | None:
     """The process that listens there, by the kernel's word; None: nobody does, or it cannot be told."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return None
     try:
         with connected(path, timeout_s) as made:
-            credentials = made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            return listener_at(made)
     except OSError:
         return None
+
+
+def listener_at(end: socket.socket) -> int | None:
+    """The process that listens at the other end of a connection, or with this very socket."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(credentials)[0])
 
 
