@@ -88,6 +88,7 @@ def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
     """The spool, owned; an embedded shipper waits for one that is just leaving, a successor has it leave."""
     clock = Clock()
     deadline = time.monotonic() + _patience_s(options, take_over=take_over)
+    first = True
     # Then it is systemd who answers.
     activated = is_activated(os.environ, os.getpid())
     while True:
@@ -104,7 +105,8 @@ def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
             if time.monotonic() >= deadline:
                 raise
             if take_over:
-                _have_it_leave(options)
+                _have_it_leave(options, first=first)
+                first = False
             elif not activated and answers(options.socket, ANSWERS_IN_S):
                 raise
             time.sleep(0.05)
@@ -117,17 +119,20 @@ def _patience_s(options: Options, *, take_over: bool) -> float:
     return OWNER_WAIT_S if options.embedded else LOOKED_S
 
 
-def _have_it_leave(options: Options) -> None:
-    """Ask the shipper that serves now; one that is leaving already does not listen any more."""
+def _have_it_leave(options: Options, *, first: bool) -> None:
+    """Ask the shipper that serves now; one that is leaving already does not listen any more.
+
+    Judged is only ``first``: who was asked is on its way.
+    """
     # Only who takes over pays for what judges it.
     from moesifasgi.shipper.succession import refuse_succession
 
     path = options.socket
-    if not os.path.lexists(path):
-        return
     try:
-        refuse_succession(options)
-        logger.info("shipper %d leaves for this one", ask_to_leave(path))
+        if first:
+            refuse_succession(options)
+        if path.exists():
+            logger.info("shipper %d leaves for this one", ask_to_leave(path))
     except NoShipper as error:
         if path.exists():
             raise click.ClickException(f"cannot take over: {error}") from error

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from moesifasgi.shipper.monitor import refuse_address
+from moesifasgi.shipper.occupants import Owner
 from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.premises import CONNECTS_IN_S, SERVICE_MANAGER
 from moesifasgi.shipper.spool import schema
@@ -21,16 +22,32 @@ from moesifasgi.unix_socket import listener_of, refuse_group, refuse_place
 
 def refuse_succession(options: Options) -> None:
     """OSError, SpoolError or NoShipper where it could not. Changes nothing."""
-    if not is_activated(os.environ, os.getpid()):
+    activated = is_activated(os.environ, os.getpid())
+    if not activated:
         _refuse_socket(options)
+    _refuse_elsewhere(options)
+    if not options.socket.exists():
+        return
     server = ask_status(options.socket)
-    if server["pid"] != SERVICE_MANAGER and _is_service_managers(options.socket):
-        raise OSError(
-            errno.EADDRINUSE, f"process 1 listens on {options.socket}, for a service: systemctl restart it"
-        )
+    if not activated and server["pid"] != SERVICE_MANAGER:
+        _refuse_service_managers(options.socket)
     if options.metrics is not None and str(options.metrics) != server.get("metrics"):
         refuse_address(options.metrics)
     _refuse_newer(options.directory / FILE_NAME)
+
+
+def _refuse_elsewhere(options: Options) -> None:
+    """OSError where the spool's owner serves another socket: it could not be asked at this one.
+
+    One that is leaving serves none; that one is waited for.
+    """
+    owner = Owner.of(options.directory)
+    if (path := owner.serves_instead_of(options.socket)) is not None:
+        raise OSError(
+            errno.EADDRNOTAVAIL,
+            f"shipper {owner.pid}, which has the spool in {options.directory}, serves {path} and not"
+            f" {options.socket}: to change the socket, stop the one and start the other",
+        )
 
 
 def _refuse_socket(options: Options) -> None:
@@ -40,11 +57,11 @@ def _refuse_socket(options: Options) -> None:
     refuse_group(options.terms.socket_gid)
 
 
-def _is_service_managers(path: Path) -> bool:
-    """Who comes without that socket cannot have its place."""
-    if is_activated(os.environ, os.getpid()):
-        return False
-    return listener_of(path, CONNECTS_IN_S) == SERVICE_MANAGER
+def _refuse_service_managers(path: Path) -> None:
+    """Who was not passed that socket cannot have its place: it goes on without the shipper."""
+    if listener_of(path, CONNECTS_IN_S) == SERVICE_MANAGER:
+        text = f"process 1 listens on {path}, for a service: systemctl restart it"
+        raise OSError(errno.EADDRINUSE, text)
 
 
 def _refuse_newer(file: Path) -> None:

@@ -62,6 +62,11 @@ def test_where_a_successor_could_not_start_the_shipper_stays(short_dir: Path, sh
     assert "made by a newer moesifasgi" in refusal(successor(short_dir))
 
 
+def test_another_way_to_the_same_socket_is_no_other_socket(short_dir: Path, shipper: ShipperProcess):
+    (short_dir / "way").symlink_to(short_dir)
+    succession.refuse_succession(successor(short_dir, name=f"way/{SOCKET_NAME}"))
+
+
 def test_what_systemd_holds_is_not_taken_over(short_dir: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(succession, "SERVICE_MANAGER", os.getpid())
     with ServiceManager(short_dir) as manager:
