@@ -73,13 +73,18 @@ def is_deserted(path: Path) -> bool:
 
 def listener_of(path: Path, timeout_s: float) -> int | None:
     """The process that listens there, by the kernel's word; None: nobody does, or it cannot be told."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return None
     try:
         with connected(path, timeout_s) as made:
-            credentials = made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            return listener_at(made)
     except OSError:
         return None
+
+
+def listener_at(end: socket.socket) -> int | None:
+    """The process that listens at the other end of a connection, or with this very socket."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(credentials)[0])
 
 
@@ -88,6 +93,12 @@ def refuse_place(path: Path) -> None:
     _refuse_length(path)
     if path.is_symlink() or (path.exists() and not path.is_socket()):
         raise FileExistsError(errno.EEXIST, f"{path} exists and is not a socket")
+
+
+def refuse_group(group: int | None) -> None:
+    """OSError where ``open_to`` could not give a socket of ours to this group."""
+    if group is not None and os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
+        raise PermissionError(errno.EPERM, f"group {group}: {os.strerror(errno.EPERM)}")
 
 
 def open_to(path: Path, mode: int, group: int | None) -> None:

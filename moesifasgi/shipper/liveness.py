@@ -7,11 +7,16 @@ is due and no attempt at it comes to an end, whatever the end.
 
 from dataclasses import dataclass
 
+ATTEMPT_S = 30.0
+"""The longest attempt: an upload's own time limit."""
 STANDSTILL_S = 36.0
-"""So long without the end of an attempt, though work is due. An upload takes 30 s at most."""
+"""So long without the end of an attempt, though work is due."""
 
 MOST_BETWEEN_LOOKS_S = 3.0
 """What lies longer between two looks was time in which this process did not run."""
+
+LEAST_STANDSTILL_S = ATTEMPT_S + MOST_BETWEEN_LOOKS_S
+"""With less, uploads that are not answered in an outage look like a standstill."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from moesifasgi.shipper.reach import unreached
 from moesifasgi.shipper.spool import SpoolError, fsck, schema
 from moesifasgi.shipper.spool.database import FILE_NAME
 from moesifasgi.shipper.spool.link import translated
-from moesifasgi.unix_socket import answers, listener_of, refuse_place
+from moesifasgi.unix_socket import answers, listener_of, refuse_group, refuse_place
 
 CONNECTS_IN_S = 1.0
 SERVICE_MANAGER = 1
@@ -36,7 +36,9 @@ def premises(configuration: Configuration) -> Iterator[Finding]:
     if configuration.socket_mode & 0o007:
         text = f"socket_mode {configuration.socket_mode:04o} lets every user connect, allowed or not"
         yield Finding(Verdict.WARNING, "socket", text)
-    if not _may_give_to(configuration.socket_group):
+    try:
+        refuse_group(configuration.socket_group)
+    except OSError:
         text = f"expected socket_group {configuration.socket_group} to be a group of this user"
         yield Finding(Verdict.FAILED, "socket", text)
     if configuration.metrics is not None:
@@ -50,10 +52,6 @@ def _looked(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
         # Who runs this may not look everywhere; what was refused by us has its path in its words.
         where = f"{error.filename}: " if error.filename else ""
         yield Finding(Verdict.FAILED, subject, f"{where}{error.strerror or error}")
-
-
-def _may_give_to(group: int | None) -> bool:
-    return group is None or os.geteuid() == 0 or group in (os.getegid(), *os.getgroups())
 
 
 def _spool(directory: Path, min_free_bytes: int, owner: Owner, server: Server) -> Iterator[Finding]:

@@ -34,9 +34,7 @@ def serve(options: Options, reloads: Reloads | None = None, *, take_over: bool =
     """Own the spool and serve; exit status 0, also where an embedded shipper finds another one at work."""
     signals.set_up(options.embedded)
     if not options.embedded:
-        # What /run holds is gone after a boot; where this is not ours to make, listening says so.
-        with contextlib.suppress(OSError):
-            options.socket.parent.mkdir(mode=0o755, exist_ok=True)
+        _make_room(options.socket.parent)
     os.umask(0o077)
     _allow_descriptors()
     try:
@@ -54,6 +52,14 @@ def serve(options: Options, reloads: Reloads | None = None, *, take_over: bool =
         spool.close()
         raise
     daemon.run()
+
+
+def _make_room(directory: Path) -> None:
+    """What /run holds is gone after a boot. Workers of other users have to pass, whatever the umask says."""
+    # Where it is there, or not ours to make, listening says what is wrong.
+    with contextlib.suppress(OSError):
+        directory.mkdir()
+        directory.chmod(0o755)
 
 
 def _listening(options: Options, spool: SqliteSpool, reloads: Reloads | None) -> Daemon:
@@ -82,6 +88,9 @@ def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
     """The spool, owned; an embedded shipper waits for one that is just leaving, a successor has it leave."""
     clock = Clock()
     deadline = time.monotonic() + _patience_s(options, take_over=take_over)
+    first = True
+    # Then it is systemd who answers.
+    activated = is_activated(os.environ, os.getpid())
     while True:
         try:
             return open_spool(
@@ -96,8 +105,9 @@ def owned_spool(options: Options, *, take_over: bool = False) -> SqliteSpool:
             if time.monotonic() >= deadline:
                 raise
             if take_over:
-                _have_it_leave(options.socket)
-            elif answers(options.socket, ANSWERS_IN_S):
+                _have_it_leave(options, first=first)
+                first = False
+            elif not activated and answers(options.socket, ANSWERS_IN_S):
                 raise
             time.sleep(0.05)
 
@@ -109,12 +119,24 @@ def _patience_s(options: Options, *, take_over: bool) -> float:
     return OWNER_WAIT_S if options.embedded else LOOKED_S
 
 
-def _have_it_leave(path: Path) -> None:
-    """Ask the shipper that serves now; one that is leaving already does not listen any more."""
-    if not path.exists():
-        return
+def _have_it_leave(options: Options, *, first: bool) -> None:
+    """Ask the shipper that serves now; one that is leaving already does not listen any more.
+
+    Judged is only ``first``: who was asked is on its way.
+    """
+    # Only who takes over pays for what judges it.
+    from moesifasgi.shipper.succession import refuse_succession
+
+    path = options.socket
     try:
-        logger.info("shipper %d leaves for this one", ask_to_leave(path))
+        if first:
+            refuse_succession(options)
+        if path.exists():
+            logger.info("shipper %d leaves for this one", ask_to_leave(path))
     except NoShipper as error:
         if path.exists():
             raise click.ClickException(f"cannot take over: {error}") from error
+    except SpoolError as error:
+        raise click.ClickException(f"cannot take over: {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"cannot take over: {error.strerror or error}") from error

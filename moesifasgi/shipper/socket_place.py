@@ -10,7 +10,18 @@ from pathlib import Path
 
 from moesifasgi.quiet import say
 from moesifasgi.shipper.health import Advice, Reason
-from moesifasgi.unix_socket import file_of, is_deserted, listening, open_to
+from moesifasgi.unix_socket import (
+    file_of,
+    is_deserted,
+    listener_at,
+    listener_of,
+    listening,
+    open_to,
+    refuse_place,
+)
+
+_ASTRAY = (-1, -1)
+"""No file: the service manager's socket was deleted or replaced before this shipper came."""
 
 
 class SocketPlace:
@@ -25,7 +36,10 @@ class SocketPlace:
 
     def listener(self, mode: int, group: int | None) -> socket.socket:
         """The socket to accept from. OSError where there can be none."""
-        made = self._inherited or listening(self._path, mode, group)
+        if self._inherited is not None:
+            self._file = self._file_of_inherited(self._inherited)
+            return self._inherited
+        made = listening(self._path, mode, group)
         self._file = file_of(self._path)
         return made
 
@@ -37,12 +51,14 @@ class SocketPlace:
     def look(self, mode: int, group: int | None) -> socket.socket | None:
         """Whether all is as it was; returns another listener where the socket had to be made again."""
         found = file_of(self._path)
+        if self._inherited is not None and self._file == _ASTRAY:
+            self._file = self._file_of_inherited(self._inherited)
         if found == self._file or (self._inherited is not None and self._file is None):
             self._fault = None
             return None
         if self._inherited is not None:
             self._tell(f"the socket {self._path} is not the service manager's any more")
-        elif found is not None and not is_deserted(self._path):
+        elif found is not None and self._is_somebodys():
             self._tell(f"{self._path} is another socket, of user id {_owner(self._path)}")
         else:
             return self._made_again(mode, group)
@@ -59,10 +75,32 @@ class SocketPlace:
     def leave(self) -> None:
         """Under this name another shipper may listen by now; else it goes."""
         if self._inherited is None and self._is_ours():
-            self._path.unlink(missing_ok=True)
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError as error:
+                # The rest of leaving counts for more: what is not stored yet would be lost.
+                say("socket stays", "the socket %s cannot be deleted: %s", self._path, error.strerror)
 
     def _is_ours(self) -> bool:
         return self._file is not None and file_of(self._path) == self._file
+
+    def _file_of_inherited(self, inherited: socket.socket) -> tuple[int, int] | None:
+        """What to find there as long as all is well; None: the service manager listens elsewhere."""
+        found = file_of(self._path)
+        if inherited.getsockname() != str(self._path):
+            return found
+        if found is None or not self._is_somebodys():
+            return _ASTRAY
+        # Of whom we may not ask nothing is known, and nothing said.
+        return found if listener_of(self._path, 0.0) in (None, listener_at(inherited)) else _ASTRAY
+
+    def _is_somebodys(self) -> bool:
+        """A socket, and not a deserted one."""
+        try:
+            refuse_place(self._path)
+        except OSError:
+            return False
+        return not is_deserted(self._path)
 
     def _made_again(self, mode: int, group: int | None) -> socket.socket | None:
         try:

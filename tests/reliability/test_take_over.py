@@ -4,11 +4,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import click
 import pytest
 from lab.counts import count_of
 from lab.far_end import FarEnd
@@ -28,8 +30,8 @@ from moesifasgi.shipper.options import Options
 from moesifasgi.shipper.receiver.admission import Admission
 from moesifasgi.shipper.spool import SpoolInUse
 from moesifasgi.shipper.spool.owner import OwnerLock
-from moesifasgi.shipper.terms import Terms
 from moesifasgi.shipper.tool import NoShipper, ask_to_leave
+from moesifasgi.unix_socket import listening
 
 ARRIVES_IN_S = 20.0
 
@@ -145,13 +147,27 @@ def test_a_socket_that_another_shipper_listens_on_is_not_taken_away(short_dir: P
         assert shipper.status()["pid"] == shipper.popen.pid
 
 
-def test_a_shipper_that_is_elsewhere_cannot_be_taken_over_and_goes_on(short_dir: Path, monkeypatch):
-    monkeypatch.setattr(serving, "OWNER_WAIT_S", 0.2)
-    with standalone(short_dir) as shipper:
-        elsewhere = Options(short_dir, short_dir / "elsewhere.sock", embedded=False, terms=Terms(drain_s=0.0))
-        with pytest.raises(SpoolInUse, match=f"in use by process {shipper.popen.pid}"):
+def test_a_shipper_that_is_elsewhere_cannot_be_taken_over_and_goes_on(short_dir: Path):
+    """As where ``socket`` was changed in the file: it is told at once."""
+    with standalone(short_dir, f"--metrics=unix:{short_dir / 'm'}") as shipper:
+        elsewhere = Options(short_dir, short_dir / "elsewhere.sock", embedded=False)
+        began = time.monotonic()
+        told = f"serves {shipper.socket} and not {elsewhere.socket}"
+        with pytest.raises(
+            click.ClickException, match=f"^cannot take over: shipper {shipper.popen.pid}.*{told}"
+        ):
             serving.owned_spool(elsewhere, take_over=True)
+        assert time.monotonic() - began < serving.OWNER_WAIT_S
         assert shipper.status()
+
+
+def test_who_takes_over_waits_for_one_that_is_leaving_already(short_dir: Path):
+    """It listens for monitors to the last, and for nobody else."""
+    options = Options(short_dir, short_dir / "s.sock", embedded=False)
+    lock = OwnerLock(short_dir)
+    with closing(listening(short_dir / "m", 0o600)):
+        threading.Timer(0.8, lock.release).start()
+        serving.owned_spool(options, take_over=True).close()
 
 
 def test_nobody_but_root_and_its_own_user_may_have_it_leave(short_dir: Path):

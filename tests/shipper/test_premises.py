@@ -227,11 +227,11 @@ def test_a_spools_file_that_root_has_made_is_told_to_the_shippers_user(place: Pa
         options = [*given, "--spool-min-free-bytes=0", f"--base-uri={collector.url}"]
         done = subprocess.run([*command, name, *options], capture_output=True, text=True, timeout=30, cwd="/")
         assert done.returncode == 1, done.stdout
-        if name == "check":
-            told = (
-                f"FAILED   spool: {spool / FILE_NAME}: expected a file that user id {nobody.UID} may write to"
-            )
-            assert told in done.stdout.splitlines()
+        expected = f"expected a file that user id {nobody.UID} may write to"
+        if name == "run":
+            assert f"{spool / FILE_NAME} belongs to user id 0; {expected}" in done.stderr
+        else:
+            assert f"FAILED   spool: {spool / FILE_NAME}: {expected}" in done.stdout.splitlines()
 
 
 MANAGER = """

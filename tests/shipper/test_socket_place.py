@@ -1,16 +1,30 @@
 """The name that workers find a shipper by, and what others do to it."""
 
 import os
-from collections.abc import Iterator
-from contextlib import closing
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from lab import nobody
+from lab.requirement import require
+from lab.shipper_process import started
 
+from moesifasgi.places import SOCKET_NAME
 from moesifasgi.shipper.socket_place import SocketPlace
 from moesifasgi.unix_socket import answers, connected, listening
 
 MODE = 0o600
+LISTENER = """
+import socket, sys, time
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(sys.argv[1])
+    listener.listen()
+    print("listens", flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -77,6 +91,16 @@ def test_a_file_in_its_place_is_left_and_told(place: SocketPlace, path: Path) ->
         assert not place.reasons
 
 
+@pytest.mark.parametrize("target", ["nowhere", "s.sock"], ids=["dangling", "looping"])
+def test_a_symlink_in_its_place_is_told_as_what_it_is(place: SocketPlace, path: Path, target: str) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name(target))
+    assert place.look(MODE, None) is None
+    told = f"the socket {path} is gone, and cannot be made again: {path} exists and is not a socket"
+    assert faults(place) == [told]
+    assert path.is_symlink()
+
+
 def test_what_the_service_manager_holds_is_neither_made_again_nor_deleted_but_missed(path: Path) -> None:
     with closing(listening(path, MODE)) as inherited:
         place = SocketPlace(path, inherited)
@@ -90,9 +114,58 @@ def test_what_the_service_manager_holds_is_neither_made_again_nor_deleted_but_mi
         assert not path.exists()
 
 
+def deleted(path: Path, stack: ExitStack) -> None:
+    path.unlink()
+
+
+def deserted(path: Path, stack: ExitStack) -> None:
+    path.unlink()
+    listening(path, MODE).close()
+
+
+def replaced(path: Path, stack: ExitStack) -> None:
+    path.unlink()
+    command = [sys.executable, "-c", LISTENER, str(path)]
+    process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+    stack.callback(process.kill)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+
+
+@pytest.mark.parametrize("happens", [deleted, deserted, replaced])
+def test_what_befell_the_service_managers_socket_before_the_start_is_told_until_it_is_back(
+    happens: Callable[[Path, ExitStack], None], path: Path
+):
+    with closing(listening(path, MODE)) as inherited, ExitStack() as stack:
+        kept = path.with_name("kept")
+        os.link(path, kept)
+        happens(path, stack)
+        place = SocketPlace(path, inherited)
+        place.listener(MODE, None)
+        assert place.look(MODE, None) is None
+        assert faults(place) == [f"the socket {path} is not the service manager's any more"]
+        kept.replace(path)
+        assert place.look(MODE, None) is None
+        assert not place.reasons
+
+
 def test_a_service_manager_may_listen_elsewhere(path: Path, short_dir: Path) -> None:
     with closing(listening(short_dir / "other.sock", MODE)) as inherited:
         place = SocketPlace(path, inherited)
         place.listener(MODE, None)
         assert place.look(MODE, None) is None
         assert not place.reasons
+
+
+def test_a_socket_that_cannot_be_deleted_costs_nothing_of_the_leaving(short_dir: Path):
+    """Its directory is closed by then: to us too, unless we are root."""
+    require(nobody.missing_right())
+    os.chown(short_dir, nobody.UID, nobody.UID)
+    (short_dir / "spool").mkdir()
+    os.chown(short_dir / "spool", nobody.UID, nobody.UID)
+    options = [f"--spool-dir={short_dir / 'spool'}", f"--socket={short_dir / SOCKET_NAME}"]
+    with started(short_dir, "run", *options, prefix=nobody.PREFIX) as shipper:
+        short_dir.chmod(0o500)
+        shipper.terminate()
+        assert f"the socket {shipper.socket} cannot be deleted: Permission denied" in shipper.log()
+        assert f"shipper {shipper.popen.pid} leaves" in shipper.log()

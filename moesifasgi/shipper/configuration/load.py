@@ -13,6 +13,7 @@ from moesifasgi.shipper.configuration.ids import OutOfSight, id_path, out_of_sig
 from moesifasgi.shipper.configuration.key import ENVIRONMENT_PREFIX, Key, keys_of
 from moesifasgi.shipper.configuration.sources import CONFIG_VARIABLE, Sources, gather
 from moesifasgi.shipper.configuration.values import ApplicationSection, Configuration, Unknown
+from moesifasgi.shipper.liveness import ATTEMPT_S, LEAST_STANDSTILL_S
 
 SECTIONS = "application"
 """The name of the tables that describe one application each."""
@@ -160,6 +161,11 @@ def _warnings(sources: Sources, configuration: Configuration) -> Iterator[str]:
     for name in sorted(sources.environ):
         if name.startswith(ENVIRONMENT_PREFIX) and name not in variables:
             yield f"unknown variable {name} has no effect{nearest(name, variables)}"
+    if (given_s := configuration.standstill_timeout_s) < LEAST_STANDSTILL_S:
+        yield (
+            f"standstill_timeout {given_s:g}: an upload may take {ATTEMPT_S:g} s, so that an outage would"
+            f" restart the shipper; expected at least {LEAST_STANDSTILL_S:g}"
+        )
     sections = configuration.applications
     if sources.file:
         own_ids = any(section.id_file is None for section in sections)

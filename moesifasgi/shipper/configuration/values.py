@@ -280,7 +280,7 @@ class Configuration:
         STANDSTILL_S,
         number(1, 3600),
         "Seconds without the end of any attempt, though events are due, after which the shipper ends to be"
-        " started afresh. An upload takes 30 at most; an outage is no standstill.",
+        " started afresh. An upload takes 30 at most: with less than 33 an outage is a standstill too.",
         example=f"{STANDSTILL_S}",
         live=False,
     )

@@ -4,7 +4,7 @@ What waits in the intake goes into the spool in one transaction; where the spool
 after a moment. Only what is stored is owed an acknowledgement.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from moesifasgi.quiet import say
 from moesifasgi.shipper.health import Advice, Reason
@@ -18,27 +18,31 @@ DROPS_TOLD_S = 60.0
 
 
 class Commits:
-    """See the module. Times are monotonic seconds."""
+    """See the module. Times are monotonic seconds, by the clock that it is given."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, clock: Callable[[], float]) -> None:
         self.owed = OwedAcks()
         self._intake = intake
+        self._clock = clock
         self._retry_at: float | None = None
         self._fault: SpoolError | None = None
 
-    def store(self, now: float) -> bool | None:
-        """Store what waits: whether there was any; None if the spool refuses for now."""
+    def store(self) -> bool | None:
+        """Store what waits: whether there was any; None if the spool refuses for now.
+
+        It may have taken longer than what is waited for after it: times count from its end.
+        """
         frames = self._intake.waiting_frames
         try:
             stored = self._intake.commit()
         except SpoolError as error:
             say("spool refuses", "the spool cannot store events for now: %s", error)
-            self._retry_at = now + RETRY_S
+            self._retry_at = self._clock() + RETRY_S
             self._fault = error
             return None
         self._retry_at = self._fault = None
         if stored:
-            self.owed.add(stored, frames, now)
+            self.owed.add(stored, frames, self._clock())
         return bool(stored)
 
     def is_due(self, now: float) -> bool:

@@ -48,7 +48,7 @@ class Receiver:
         self._speakers = Speakers(intake, time.monotonic)
         self._conversation = Conversation(intake, self._speakers, desk, self)
         self._posted: deque[Callable[[], None]] = deque()
-        self._commits = Commits(intake)
+        self._commits = Commits(intake, time.monotonic)
         self._bury_at = 0.0
         self.wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
@@ -119,7 +119,7 @@ class Receiver:
 
     def commit(self) -> bool:
         """Store what waits and acknowledge it; False if the spool refuses for now."""
-        stored = self._commits.store(time.monotonic())
+        stored = self._commits.store()
         if stored is None:
             return False
         self._pause(False)

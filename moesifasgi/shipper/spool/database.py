@@ -4,6 +4,7 @@ Intake and delivery have a connection each, so that reading a large chunk never 
 both go through one lock, so that SQLite never has to say "busy" inside this process.
 """
 
+import os
 import stat
 import threading
 from collections import deque
@@ -14,7 +15,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from moesifasgi.quiet import say
-from moesifasgi.shipper.spool import Lane, Mishap, SpoolError, books, rescue, salvage, schema, tables
+from moesifasgi.shipper.spool import Lane, Mishap, SpoolError, aside, books, rescue, salvage, schema, tables
 from moesifasgi.shipper.spool.ledger import Change, Ledger
 from moesifasgi.shipper.spool.link import Link, translated
 from moesifasgi.shipper.spool.schema import Durability, SpoolDamaged
@@ -72,7 +73,7 @@ class Database:
     def open(self) -> None:
         """Open the file, made or salvaged if need be. SpoolError: it cannot be, or is a newer version's."""
         with translated(at_start=True):
-            _refuse_what_is_no_file(self.path)
+            _refuse_what_is_not_ours(self.path)
             rescue.forget_unfinished(self.path)
             if rescue.is_complete(self.path) or not self.path.exists():
                 self._replace()
@@ -205,11 +206,18 @@ class Database:
             link.disconnect()
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
-    """A person put it there: what a link points to is not ours, and a directory may hold anything."""
+def _refuse_what_is_not_ours(path: Path) -> None:
+    """A person put it there: what a link points to is not ours, a directory may hold anything, and a file
+    that root has made is closed to us."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(path.lstat().st_mode):
             raise SpoolError(f"{path} is not a regular file")
+    for file in (Path(f"{path}{companion}") for companion in ("", aside.LOG, aside.INDEX)):
+        with suppress(FileNotFoundError):
+            owner = file.stat().st_uid
+            if not os.access(file, os.R_OK | os.W_OK):
+                expected = f"expected a file that user id {os.geteuid()} may write to"
+                raise SpoolError(f"{file} belongs to user id {owner}; {expected}")
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from moesifasgi.shipper.spool import (
 from moesifasgi.shipper.spool.database import FILE_NAME
 from moesifasgi.shipper.spool.ledger import DEAD_LETTERS, WAITING, Ledger
 from moesifasgi.shipper.spool.link import translated
-from moesifasgi.shipper.spool.owner import OwnerLock
+from moesifasgi.shipper.spool.owner import OwnerLock, refuse_directory
 from moesifasgi.shipper.spool.rows import DamagedRow, from_row
 
 MAX_LINES = 20
@@ -83,9 +83,10 @@ def examine(directory: Path, progress: Progress = lambda rows: None) -> Findings
 def repair(directory: Path) -> tuple[Path | None, int]:
     """Put what can be saved into a new file. Returns where the damaged one is now, and the items saved.
 
-    Raises SpoolInUse while a shipper runs.
+    Raises SpoolInUse while a shipper runs, and SpoolError where the spool is another user's.
     """
     path = existing(directory)
+    refuse_directory(directory)
     lock = OwnerLock(directory)
     try:
         with translated():

@@ -11,6 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from moesifasgi.places import refuse_strangers
 from moesifasgi.shipper.spool import SpoolError, SpoolInUse
 
 LOCK_NAME = "spool.lock"
@@ -86,6 +87,17 @@ class OwnerLock:
             if descriptor != _NOBODY:
                 os.close(descriptor)
         self._file = self._room = _NOBODY
+
+
+def refuse_directory(directory: Path) -> None:
+    """SpoolError where it is another user's, or others may write to it.
+
+    What root would make in it would be closed to the shipper's user for good.
+    """
+    try:
+        refuse_strangers(directory.stat())
+    except OSError as error:
+        raise SpoolError(f"cannot use {directory}: {error.strerror}") from error
 
 
 def owner_of(directory: Path) -> str | None:

@@ -7,7 +7,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from moesifasgi.places import refuse_strangers
 from moesifasgi.shipper.spool import (
     ANY_SIZE,
     LAST_ROW,
@@ -34,7 +33,7 @@ from moesifasgi.shipper.spool.ledger import (
     GAPS,
     WAITING,
 )
-from moesifasgi.shipper.spool.owner import OwnerLock
+from moesifasgi.shipper.spool.owner import OwnerLock, refuse_directory
 from moesifasgi.shipper.spool.reading import Reading
 from moesifasgi.shipper.spool.refilling import Refilling
 from moesifasgi.shipper.spool.room import DiskGauge, Room
@@ -80,15 +79,12 @@ def open_spool(
 
 
 def _make(directory: Path) -> None:
-    """The directory, if there is none yet. SpoolError: it cannot be made, or others may write to it."""
+    """The directory, if there is none yet. SpoolError: it cannot be made, or is not for us to use."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SpoolError(f"cannot make {directory}: {error.strerror}") from error
-    try:
-        refuse_strangers(directory.stat())
-    except OSError as error:
-        raise SpoolError(f"cannot use {directory}: {error.strerror}") from error
+    refuse_directory(directory)
 
 
 def _dead_letter_bytes(max_bytes: int) -> int:

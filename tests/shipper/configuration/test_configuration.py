@@ -19,6 +19,8 @@ from moesifasgi.shipper.configuration.example import example
 from moesifasgi.shipper.configuration.key import keys_of
 from moesifasgi.shipper.configuration.load import Loaded, load
 from moesifasgi.shipper.configuration.values import ApplicationSection, Configuration, LogLevel
+from moesifasgi.shipper.http import Timeouts
+from moesifasgi.shipper.liveness import ATTEMPT_S
 
 Write = Callable[[str], Path]
 ID = "an-id-that-nobody-may-see"
@@ -249,6 +251,18 @@ def test_a_variable_with_our_prefix_that_means_nothing_is_worth_a_warning(write:
     assert load(write(""), environ, {}).warnings == (
         "unknown variable MOESIF_SHIPPER_SPOOLDIR has no effect; did you mean MOESIF_SHIPPER_SPOOL_DIR?",
     )
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(33, False), (32.9, True), (1, True)])
+def test_a_standstill_that_an_unanswered_upload_looks_like_is_worth_a_warning(
+    write: Write, seconds: float, told: bool
+):
+    assert Timeouts().total_s == ATTEMPT_S
+    expected = (
+        f"standstill_timeout {seconds}: an upload may take 30 s, so that an outage would restart the shipper;"
+        " expected at least 33"
+    )
+    assert load(write(f"standstill_timeout = {seconds}"), {}, {}).warnings == ((expected,) if told else ())
 
 
 def test_every_key_is_in_the_example_with_what_it_means_and_a_value_that_fits(write: Write, monkeypatch):

@@ -1,5 +1,6 @@
 """fsck: whatever is damaged is found without a change, and repaired on request."""
 
+import os
 import random
 import sqlite3
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from shutil import rmtree
 
 import pytest
 from click.testing import CliRunner, Result
+from lab import nobody
 from lab.counts import count_of, seed_of
+from lab.tools import needs_root
 
 from moesifasgi.shipper.cli import main
 from moesifasgi.shipper.spool import DeadLetter, Settlement, SpoolError, SpoolInUse, schema
@@ -105,6 +108,21 @@ def test_nothing_is_repaired_while_a_shipper_runs(tmp_path: Path, filled: Sqlite
     with pytest.raises(SpoolInUse, match="in use by process"):
         repair(tmp_path)
     assert fsck(tmp_path, "--repair").exit_code == 2
+
+
+def test_another_users_spool_is_not_repaired(tmp_path: Path, filled: SqliteSpool):
+    """What root makes in it could not be opened by the shipper's own user any more."""
+    needs_root("only root can give a directory away")
+    filled.close()
+    change(tmp_path, "UPDATE chunks SET body = zeroblob(50) WHERE row = 7")
+    for path in (tmp_path, *tmp_path.iterdir()):
+        os.chown(path, nobody.UID, nobody.UID)
+    before = (tmp_path / "spool.sqlite3").read_bytes()
+    result = fsck(tmp_path, "--repair")
+    assert result.exit_code == 2
+    assert f"cannot use {tmp_path}: belongs to another user; expected one of the user id 0" in result.output
+    assert (tmp_path / "spool.sqlite3").read_bytes() == before
+    assert {path.stat().st_uid for path in tmp_path.iterdir()} == {nobody.UID}
 
 
 @pytest.mark.parametrize("make", [lambda file: None, lambda file: file.mkdir()], ids=["none", "directory"])
