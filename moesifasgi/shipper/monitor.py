@@ -58,10 +58,7 @@ class Monitor:
             self._thread.join(CALLER_S)
         self._server.server_close()
         if self._place is not None:
-            try:
-                self._place.leave()
-            except OSError as error:
-                say("metrics socket", "cannot take the socket for metrics away: %s", error)
+            self._place.leave()
         # What stands under this name from now on is a successor's.
         self._place = None
 
