@@ -151,8 +151,8 @@ class ApplicationSection:
         "probe_interval",
         None,
         _PROBE,
-        "Seconds between two probes while the collector takes nothing from it (parked): 401, 402, 403, 404, 407,"
-        " 410, or a refusal of whatever is uploaded.",
+        "Seconds between two probes while the collector takes nothing from it (parked): 401, 402, 403, 404,"
+        " 407, 410, or a refusal of whatever is uploaded.",
         example="60.0",
     )
 
