@@ -1,8 +1,9 @@
-"""A shortcut through a JSON body, for what nearly all of them are: a fifth of the time of the exact reading.
+"""A shortcut through a JSON body, for what nearly all of them are.
 
+It takes a fifth off the reading of a body of 100 bytes, and nearly half off that of one of 100 kB.
 ``event.body`` says what a body is, down to NaN, half a surrogate pair and integers of any length. orjson
 refuses most of what is special there; what it would change without a word is found before. The worker goes
-without, because orjson takes longer to load than all of the middleware.
+without, so that an application which has no orjson of its own does not load it.
 """
 
 from typing import Any

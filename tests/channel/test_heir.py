@@ -37,13 +37,6 @@ def frames(count: int) -> list[bytes]:
 
 
 @pytest.fixture
-def state(short_dir: Path) -> Path:
-    made = short_dir / "state"
-    made.mkdir(mode=0o700)
-    return made
-
-
-@pytest.fixture
 def far_end(short_dir: Path) -> Iterator[FarEnd]:
     with FarEnd(short_dir / "s.sock") as serving:
         yield serving

@@ -23,13 +23,6 @@ WAIT_S = 10.0
 
 
 @pytest.fixture
-def state(short_dir: Path) -> Path:
-    made = short_dir / "state"
-    made.mkdir(mode=0o700)
-    return made
-
-
-@pytest.fixture
 def embedded(state: Path) -> EmbeddedDialer:
     return EmbeddedDialer(StateDirectory(str(state)), ShipperOptions())
 
